@@ -1,0 +1,104 @@
+"""Run tables as long pandas frames, the shape that drawing wants."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from autospec.errors import InputError
+from autospec.tables import read_json, read_runs
+
+
+def finished(records: Iterable[str | Path]) -> tuple[list[Path], list[dict]]:
+    """Keep the runs that did not diverge.
+
+    Parameters
+    ----------
+    records : iterable of path
+        The `run.json` of each seed.
+
+    Returns
+    -------
+    folders : list of Path
+        Run folders in order of seed.
+    records : list of dict
+        Their records.
+
+    Raises
+    ------
+    InputError
+        If every seed diverged: there is nothing to draw.
+    """
+    paths = [Path(path) for path in records]
+    kept = [(path.parent, record) for path in paths if (record := read_json(path))["status"] == "finished"]
+    if not kept:
+        raise InputError(
+            f"{paths[0].parent.parent}: all {len(paths)} seed(s) diverged, so there is nothing to draw. "
+            "Lower `learning_rate` of this model in the configuration and run again."
+        )
+    kept.sort(key=lambda pair: pair[1]["seed"])
+    return [folder for folder, _ in kept], [record for _, record in kept]
+
+
+def read_spectra(folders: Iterable[Path], quantities: tuple[str, ...], leading: int | None = None) -> pd.DataFrame:
+    """Read spectra with one row a singular value.
+
+    Parameters
+    ----------
+    folders : iterable of Path
+    quantities : tuple of str
+    leading : int, optional
+        Keep only this many of the largest.
+
+    Returns
+    -------
+    DataFrame
+        Columns task, seed, epoch, layer, depth, quantity, group, index (from 1), value.
+    """
+    table = read_runs(folders, "spectra")
+    table = table.filter(pc.is_in(table["quantity"].cast("string"), pa.array(quantities)))
+    keys = ["task", "seed", "epoch", "layer", "depth", "quantity", "group"]
+    frame = table.select([*keys, "singular_values"]).to_pandas()
+    for name in ("task", "layer", "quantity", "group"):
+        frame[name] = frame[name].astype(str)
+    spectra = [values[:leading] for values in frame.pop("singular_values")]
+    lengths = [len(values) for values in spectra]
+    frame = frame.loc[frame.index.repeat(lengths)].reset_index(drop=True)
+    frame["index"] = np.concatenate([np.arange(1, length + 1) for length in lengths]) if lengths else []
+    frame["value"] = np.concatenate(spectra).astype(float) if lengths else []
+    return frame
+
+
+def over_seeds(frame: pd.DataFrame, by: list[str], value: str = "value", log: bool = False) -> pd.DataFrame:
+    """Summarise the trainings: their mean, the lowest and the highest.
+
+    The range says how far trainings of the same network on the same people scatter; it is
+    shown whole, since a handful of seeds does not carry a standard error.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        One row a seed for each combination of `by`.
+    by : list of str
+    value : str
+    log : bool
+        Take the geometric mean, which is the middle on a logarithmic axis (0 if any value is 0).
+
+    Returns
+    -------
+    DataFrame
+        Columns of `by`, mean, low, high, seeds; in the order of `by`.
+    """
+    grouped = frame.assign(_mean=np.log(np.maximum(frame[value], 0)) if log else frame[value]).groupby(by, sort=True)
+    summary = grouped.agg(mean=("_mean", "mean"), low=(value, "min"), high=(value, "max"), seeds=(value, "size"))
+    if log:
+        summary["mean"] = np.exp(summary["mean"])
+    return summary.reset_index()
+
+
+def layers_in_order(frame: pd.DataFrame) -> list[str]:
+    """Names of layers in the order of the forward pass."""
+    return list(frame[["depth", "layer"]].drop_duplicates().sort_values(["depth", "layer"])["layer"])

@@ -1,0 +1,62 @@
+"""Learning curves: what was learned, by whom, on people seen and unseen."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from autospec.figures import style
+from autospec.figures.frames import finished, over_seeds
+from autospec.tables import read_runs
+
+PARTS = ("train", "test")
+
+
+def read_metrics(folders: Iterable[Path]) -> pd.DataFrame:
+    """Read metrics of runs as a frame with columns seed, epoch, part, group, metric, value."""
+    frame = read_runs(folders, "metrics").select(["seed", "epoch", "part", "group", "metric", "value"]).to_pandas()
+    return frame.astype({"part": str, "group": str, "metric": str})
+
+
+def draw_learning(records: Iterable[str | Path]) -> tuple[Figure, pd.DataFrame]:
+    """Draw loss and the task's score by epoch, for training and test people, by group.
+
+    Parameters
+    ----------
+    records : iterable of path
+        The `run.json` of each seed of one run; `metrics.parquet` lies beside each.
+
+    Returns
+    -------
+    figure : Figure
+    table : DataFrame
+        Columns metric, part, group, epoch, mean, low, high, seeds.
+    """
+    folders, kept = finished(records)
+    record = kept[0]
+    table = over_seeds(read_metrics(folders), ["metric", "part", "group", "epoch"])
+    metrics = ["loss", *sorted(set(table["metric"]) - {"loss"})]
+    note = f"Lines: mean of {len(kept)} trainings; bands: their range."
+    colours = {"all": style.ALL, record["groups"][0]: style.REFERENCE, record["groups"][1]: style.OTHER}
+    dashes = {"all": "-", record["groups"][0]: "-", record["groups"][1]: (0, (3, 1.2))}
+    keys = [Line2D([], [], color=colours[name], linestyle=dashes[name], label=name) for name in colours]
+    keys[0].set_label("everyone")
+    figure = style.new_figure(style.TWO_COLUMNS, 40, f"Learning: {style.run_title(record)}", note, keys)
+    if record["simulated"]:
+        style.mark_simulated(figure)
+    axes = figure.subplots(1, len(metrics) * len(PARTS), squeeze=False)[0]
+    for position, metric in enumerate(metrics):
+        pair = axes[len(PARTS) * position : len(PARTS) * (position + 1)]
+        pair[1].sharey(pair[0])
+        for axis, part in zip(pair, PARTS, strict=True):
+            panel = table[(table["metric"] == metric) & (table["part"] == part)]
+            for group, colour in colours.items():
+                line = panel[panel["group"] == group]
+                axis.plot(line["epoch"], line["mean"], color=colour, linestyle=dashes[group], label=group)
+                axis.fill_between(line["epoch"], line["low"], line["high"], color=colour, alpha=0.15, linewidth=0)
+            axis.set_title(f"{metric.replace('_', ' ')}, {part}")
+            axis.set_xlabel("epoch")
+            style.epoch_ticks(axis)
+    return figure, table

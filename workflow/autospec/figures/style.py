@@ -1,0 +1,202 @@
+"""One look for every figure, and the one way a figure is written.
+
+Sizes are those of a journal page: one column is 89 mm wide, two are 183 mm.
+"""
+
+import textwrap
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import pandas as pd
+import seaborn as sns
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+
+from autospec.tables import atomic_path, write_tsv
+
+ONE_COLUMN = 89.0
+TWO_COLUMNS = 183.0
+MILLIMETRE = 1 / 25.4
+
+# Okabe and Ito's colours: told apart with every common form of colour blindness.
+REFERENCE = "#0072B2"
+OTHER = "#D55E00"
+ALL = "#6E6E6E"
+TASKS = ("#009E73", "#AA4499")
+SIMULATED = "#B00020"
+MISSING = "#E4E4E4"
+
+#: Below 0 the reference group's hue, above 0 the other's.
+GROUP_MAP = LinearSegmentedColormap.from_list("groups", [REFERENCE, "#FFFFFF", OTHER])
+#: Below 0 grey, above 0 purple: for a one-sided quantity whose large values matter.
+ONE_SIDED_MAP = LinearSegmentedColormap.from_list("one_sided", ["#7F7F7F", "#FFFFFF", "#5E3C99"])
+
+_SETTINGS = {
+    "font.family": "sans-serif",
+    # The font that matplotlib brings along: the same on every machine, so the bytes are too.
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 6.5,
+    "axes.titlesize": 7,
+    "axes.labelsize": 6.5,
+    "xtick.labelsize": 6,
+    "ytick.labelsize": 6,
+    "legend.fontsize": 6.5,
+    "legend.frameon": False,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "xtick.major.pad": 2,
+    "ytick.major.pad": 2,
+    "lines.linewidth": 1.0,
+    "lines.markersize": 3,
+    "patch.linewidth": 0.5,
+    "figure.dpi": 100,
+    "savefig.dpi": 300,
+    # TrueType inside PDF: text stays text in an editor, and journals refuse Type 3.
+    "pdf.fonttype": 42,
+    # An SVG cannot carry its font without growing large, and a page that lacks it is laid out
+    # differently; outlines look the same everywhere. The PDF is the file with editable text.
+    "svg.fonttype": "path",
+    "svg.hashsalt": "autospec",
+    "path.simplify": False,
+}
+
+
+def new_figure(width: float, height: float, title: str, foot: str = "", keys: list | None = None) -> Figure:
+    """Start a figure in the house style: title and key above the panels, a note below.
+
+    Parameters
+    ----------
+    width, height : float
+        In millimetres; `height` is that of the panels, the title and the note come on top.
+    title : str
+        One line, at the top left.
+    foot : str
+        Text under the panels; long lines are broken.
+    keys : list of artists, optional
+        Labelled handles of the key, outside the data.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Constrained layout; `subplots`, `subfigures` or `add_gridspec` fill it.
+    """
+    matplotlib.rcParams.update(matplotlib.rcParamsDefault)
+    sns.set_theme(style="ticks", rc=_SETTINGS)
+    foot = "\n".join(textwrap.fill(line, int(width / 1.2)) for line in foot.splitlines())
+    head = 10.0 if keys else 6.0
+    below = 2.9 * len(foot.splitlines()) + 2.5 if foot else 0.0
+    total = height + head + below
+    figure = Figure(figsize=(width * MILLIMETRE, total * MILLIMETRE), layout="constrained")
+    figure.get_layout_engine().set(
+        rect=(0, below / total, 1, height / total), w_pad=0.04, h_pad=0.03, wspace=0.02, hspace=0.03
+    )
+    figure.text(0.006, 1 - 1.2 / total, title, ha="left", va="top", fontsize=7.5, fontweight="bold")
+    if keys:
+        figure.legend(
+            handles=keys,
+            loc="upper left",
+            bbox_to_anchor=(0, 1 - 4.8 / total),
+            ncols=len(keys),
+            borderaxespad=0,
+            borderpad=0.3,
+            columnspacing=1.6,
+        )
+    if foot:
+        figure.text(0.006, 1.0 / total, foot, ha="left", va="bottom", fontsize=6, linespacing=1.3)
+    return figure
+
+
+def mark_simulated(figure: Figure, text: str = "Simulated data") -> None:
+    """Say on the figure's face that no measured person stands behind it."""
+    height = figure.get_size_inches()[1] / MILLIMETRE
+    figure.text(
+        0.994,
+        1 - 1.2 / height,
+        text,
+        ha="right",
+        va="top",
+        fontsize=7.5,
+        fontweight="bold",
+        color=SIMULATED,
+        gid="simulated",
+    )
+
+
+def save(figure: Figure, table: pd.DataFrame, stem: str | Path) -> list[Path]:
+    """Write a figure as PDF, SVG and PNG (300 dots per inch) and the table behind it as TSV.
+
+    The bytes depend on the figure alone: no date is written and identifiers are salted.
+
+    Parameters
+    ----------
+    figure : Figure
+    table : DataFrame
+        What is drawn.
+    stem : path
+        The files' common name, without an ending; a dot in it is kept.
+
+    Returns
+    -------
+    list of Path
+        The four files; each is written whole or not at all.
+    """
+    paths = {ending: Path(f"{stem}.{ending}") for ending in ("pdf", "svg", "png", "tsv")}
+    metadata = {
+        "pdf": {"CreationDate": None, "ModDate": None},
+        "svg": {"Date": None},
+        "png": {},
+    }
+    with matplotlib.rc_context(_SETTINGS):
+        for ending, without_date in metadata.items():
+            with atomic_path(paths[ending]) as temporary:
+                figure.savefig(temporary, format=ending, dpi=300, metadata=without_date)
+    write_tsv(table, paths["tsv"])
+    return list(paths.values())
+
+
+def run_title(record: dict) -> str:
+    """Name a run for a figure's head, e.g. `freesurfer, MLP, autoencoding, relu`."""
+    names = [record["dataset"], record["model"].upper(), record["task"], record["activation"], record["shape"]]
+    return ", ".join(name for name in names if name not in ("default", ""))
+
+
+def plain_log_ticks(axis, count: int = 4) -> None:
+    """Give a logarithmic y axis a few ticks that can be read, however narrow its range."""
+    axis.set_yscale("log")
+    low, high = axis.get_ylim()
+    if high / low > 30:
+        locator = LogLocator(numticks=count)
+    elif high / low > 4:
+        locator = LogLocator(subs=(1.0, 3.0), numticks=count + 4)
+    else:
+        locator = MaxNLocator(nbins=count - 1)
+    axis.yaxis.set_major_locator(locator)
+    axis.yaxis.set_minor_locator(NullLocator())
+    axis.yaxis.set_major_formatter(FuncFormatter(_short))
+    axis.yaxis.set_minor_formatter(NullFormatter())
+
+
+def epoch_ticks(axis) -> None:
+    """Whole epochs only, and few of them."""
+    axis.xaxis.set_major_locator(MaxNLocator(nbins=4, integer=True, min_n_ticks=1))
+
+
+def format_p(p: float) -> str:
+    """Write a p value with two significant digits (three decimals at most where it is large)."""
+    return f"{p:.3f}" if p >= 0.001 else f"{p:.1e}"
+
+
+def _short(value: float, _position=None) -> str:
+    if value == 0 or 0.001 <= abs(value) < 10_000:
+        return f"{value:.4g}"
+    mantissa, exponent = f"{value:.0e}".split("e")
+    power = f"10^{{{int(exponent)}}}"
+    return f"${power}$" if mantissa == "1" else rf"${mantissa}\cdot{power}$"
