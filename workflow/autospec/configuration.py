@@ -1,0 +1,258 @@
+"""The configuration: filled and checked from its schema, and what follows from it.
+
+Needs jsonschema and pyyaml alone, so that a mistake is told before anything else is imported.
+"""
+
+import copy
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
+
+from autospec.errors import InputError
+
+SCHEMA_FILE = Path(__file__).parents[1] / "schemas" / "config.schema.yaml"
+
+#: The activation of a model where a comparison names none.
+ACTIVATIONS = {"mlp": "relu", "lstm": "tanh"}
+#: Sources whose samples have a time axis, which recurrent models need.
+SEQUENCES = ("sinusoid", "fmri", "timecourses")
+#: Sources that a simulator can make.
+SIMULATED = ("freesurfer", "fmri")
+
+
+def read_schema(path: str | Path = SCHEMA_FILE) -> dict:
+    """Read the schema of the configuration."""
+    return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+
+
+def read_configuration(path: str | Path) -> dict:
+    """Read a YAML configuration, filled and checked.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, is not YAML or has a mistake in it.
+    """
+    try:
+        config = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such configuration file.") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not YAML ({error}). Correct it and run again.") from None
+    return complete(config)
+
+
+def complete(config: dict, schema: dict | None = None) -> dict:
+    """Fill the defaults of a configuration and check it.
+
+    Parameters
+    ----------
+    config : dict
+        As read from YAML; left as it is.
+    schema : dict, optional
+        The schema; by default the one beside this library.
+
+    Returns
+    -------
+    dict
+        A copy with every default in place.
+
+    Raises
+    ------
+    InputError
+        For the first mistake: where it stands, what was found and what was wanted.
+    """
+    schema = schema or read_schema()
+    config = _fill(copy.deepcopy(config), schema, schema, "configuration")
+    _check_datasets(config["datasets"])
+    _check_comparisons(config)
+    return config
+
+
+def resolve(part: dict, schema: dict) -> dict:
+    """Follow a `$ref`; keys beside it (a default, say) win over what it points to."""
+    if "$ref" not in part:
+        return part
+    target = schema
+    for key in part["$ref"].removeprefix("#/").split("/"):
+        target = target[key]
+    return {**resolve(target, schema), **{key: value for key, value in part.items() if key != "$ref"}}
+
+
+def find_data(name: str, dataset: dict, folders: Iterable[str]) -> str | None:
+    """Find the folder of a data set: at `path` as given, or in one of `folders`, in their order.
+
+    Returns
+    -------
+    str or None
+        The folder; None for a data set that has no `path`.
+
+    Raises
+    ------
+    InputError
+        If it is nowhere, saying what to get, from where, and where to put it.
+    """
+    if "path" not in dataset:
+        return None
+    path = Path(dataset["path"])
+    places = [path] if path.is_absolute() else [*(Path(folder) / path for folder in folders), path]
+    for place in places:
+        if place.is_dir():
+            return str(place)
+    tried = ", ".join(str(place) for place in places)
+    where = dataset.get("where", "").strip()
+    raise InputError(
+        f"datasets.{name}.path: found no folder '{dataset['path']}' (looked for {tried})."
+        + (f" What to get: {where}" if where else "")
+        + f" Put it in {places[0]}, or name the folder that holds it under `data_folders`."
+    )
+
+
+def runs(config: dict) -> list[dict]:
+    """Every network that the comparisons need, each once, in the order in which they are asked for.
+
+    Returns
+    -------
+    list of dict
+        With keys dataset, model, task, activation and shape.
+    """
+    needed = [run_of(comparison) for comparison in config["comparisons"]["groups"]]
+    for comparison in config["comparisons"]["tasks"]:
+        for task in ("autoencoding", "classification"):
+            needed.append(run_of({**comparison, "task": task}))
+    return [run for index, run in enumerate(needed) if run not in needed[:index]]
+
+
+def run_of(comparison: dict) -> dict:
+    """The identity, but for the seed, of the run that a comparison names."""
+    return {
+        "dataset": comparison["dataset"],
+        "model": comparison["model"],
+        "task": comparison["task"],
+        "activation": comparison.get("activation", ACTIVATIONS[comparison["model"]]),
+        "shape": "base",
+    }
+
+
+def _fill(value, part: dict, schema: dict, place: str):
+    """Check `value` against one part of the schema and return it with its defaults filled."""
+    part = resolve(part, schema)
+    if "oneOf" in part:
+        part = _source(value, part["oneOf"], schema, place)
+    if part.get("type") == "object" and isinstance(value, dict):
+        value = _fill_object(value, part, schema, place)
+    elif part.get("type") == "array" and isinstance(value, list) and "items" in part:
+        value = [_fill(item, part["items"], schema, f"{place}[{index}]") for index, item in enumerate(value)]
+    error = best_match(Draft202012Validator(_shallow(part)).iter_errors(value))
+    if error is not None:
+        raise InputError(f"{place}: {_readable(error, part)}")
+    return value
+
+
+def _fill_object(value: dict, part: dict, schema: dict, place: str) -> dict:
+    known = part.get("properties", {})
+    others = part.get("additionalProperties", {})
+    prefix = "" if place == "configuration" else f"{place}."
+    for key in value:
+        if key not in known and others is False:
+            raise InputError(f"{prefix}{key}: unknown option.{nearest(key, known)}")
+    for key in part.get("required", []):
+        if key not in value:
+            raise InputError(f"{place}: the option '{key}' is missing. {resolve(known[key], schema)['description']}")
+    filled = {}
+    for key, option in known.items():
+        if key in value:
+            filled[key] = _fill(value[key], option, schema, f"{prefix}{key}")
+        elif "default" in (option := resolve(option, schema)):
+            filled[key] = _fill(copy.deepcopy(option["default"]), option, schema, f"{prefix}{key}")
+    for key in value:
+        if key not in known:
+            filled[key] = _fill(value[key], others, schema, f"{prefix}{key}")
+    return filled
+
+
+def _source(value, branches: list[dict], schema: dict, place: str) -> dict:
+    """The branch of a data set's schema that its `source` chooses."""
+    sources = {}
+    for branch in branches:
+        branch = resolve(branch, schema)
+        sources[branch["properties"]["source"]["const"]] = branch
+    if not isinstance(value, dict) or "source" not in value:
+        raise InputError(f"{place}: the option 'source' is missing; it is one of {', '.join(sources)}.")
+    if value["source"] not in sources:
+        raise InputError(f"{place}.source: found '{value['source']}'.{nearest(value['source'], sources)}")
+    return sources[value["source"]]
+
+
+def _shallow(part: dict) -> dict:
+    """The part's own rules, without those of what it holds (these are checked one by one)."""
+    inner = ("properties", "additionalProperties", "items", "required", "$ref")
+    return {key: rule for key, rule in part.items() if key not in inner}
+
+
+def _readable(error, part: dict) -> str:
+    wanted = {
+        "type": f"wanted {_any(error.validator_value)}",
+        "enum": f"wanted one of {', '.join(map(str, part.get('enum', [])))}",
+        "minimum": f"wanted {error.validator_value} or more",
+        "maximum": f"wanted {error.validator_value} or less",
+        "exclusiveMinimum": f"wanted more than {error.validator_value}",
+        "exclusiveMaximum": f"wanted less than {error.validator_value}",
+        "multipleOf": f"wanted a multiple of {error.validator_value}",
+    }.get(error.validator, error.message)
+    return f"found {error.instance!r}, {wanted}. {part.get('description', '')}".strip()
+
+
+def _any(types) -> str:
+    names = {"object": "options with names", "array": "a list", "integer": "a whole number", "string": "text"}
+    return " or ".join(names.get(kind, f"a {kind}") for kind in ([types] if isinstance(types, str) else types))
+
+
+def nearest(word, known: Iterable[str]) -> str:
+    """A sentence that names the nearest known word, and all of them where none is near."""
+    known = list(known)
+    match = difflib.get_close_matches(str(word), known, n=1, cutoff=0.6)
+    return f" Did you mean '{match[0]}'?" if match else f" Known here: {', '.join(known)}."
+
+
+def _check_datasets(datasets: dict) -> None:
+    for name, dataset in datasets.items():
+        place = f"datasets.{name}"
+        if dataset["source"] in SIMULATED and ("path" in dataset) == ("simulate" in dataset):
+            found = "both" if "path" in dataset else "neither"
+            raise InputError(
+                f"{place}: found {found} of 'path' and 'simulate', wanted one: `path` for files that you have, "
+                "`simulate` for a simulated cohort."
+            )
+        (first, first_values), (second, second_values) = dataset["groups"].items()
+        shared = {str(value) for value in first_values} & {str(value) for value in second_values}
+        if shared:
+            raise InputError(
+                f"{place}.groups: '{min(shared)}' stands in both '{first}' and '{second}'; give it to one of them."
+            )
+
+
+def _check_comparisons(config: dict) -> None:
+    if not any(config["comparisons"].values()):
+        raise InputError("comparisons: nothing is asked. Give at least one entry under `groups` or `tasks`.")
+    for kind, comparisons in config["comparisons"].items():
+        for index, comparison in enumerate(comparisons):
+            place = f"comparisons.{kind}[{index}]"
+            name, model = comparison["dataset"], comparison["model"]
+            if name not in config["datasets"]:
+                raise InputError(f"{place}.dataset: no data set '{name}'.{nearest(name, config['datasets'])}")
+            source = config["datasets"][name]["source"]
+            if model == "lstm" and source not in SEQUENCES:
+                raise InputError(
+                    f"{place}: the model 'lstm' needs time courses, and the data set '{name}' (source {source}) "
+                    "has none. Use the model 'mlp'."
+                )
+            if model == "lstm" and comparison.get("activation", "tanh") != "tanh":
+                raise InputError(
+                    f"{place}.activation: found '{comparison['activation']}'; the lstm has its own, 'tanh'. "
+                    "Leave the option out."
+                )

@@ -1,0 +1,129 @@
+"""Group spectra of one step under many labelings at once.
+
+A labeling splits the samples in two. Whatever is linear or quadratic in the samples is computed
+once and shared: with few rows, a labeling only picks sub-blocks of the two Gram matrices of the
+batch; with many rows, it only picks which per-sample gradients to add.
+Indices: l labelings, n samples, q outputs, p inputs (plus one for the bias), g = 2 groups.
+"""
+
+import numpy as np
+import torch
+
+from autospec.spectra.decompose import gram, solve_gram, solve_pair
+from autospec.spectra.factors import Factors
+
+# Largest block of doubles held at a time; labelings are taken in parts that fit.
+_BLOCK = 4_000_000
+
+
+def group_spectra(factors: Factors, masks: torch.Tensor) -> torch.Tensor:
+    """Singular values of both groups' gradients under every labeling.
+
+    Parameters
+    ----------
+    factors : Factors
+    masks : Tensor of bool, (l, n)
+        True where a sample is in the second group.
+
+    Returns
+    -------
+    Tensor of float64, (l, 2, r)
+        Descending; the groups are (not mask, mask). A group without samples has zeros.
+    """
+    both = torch.stack([~masks, masks], dim=1).flatten(0, 1)
+    most = int(both.sum(dim=1).max())
+    if factors.blocks == 1 and factors.inputs.shape[1] == 1 and most < factors.rank:
+        values = _from_gram(factors, both, most)
+    else:
+        values = _from_sample_gradients(factors.sample_gradients(with_bias=False), both)
+    return values.unflatten(0, (-1, 2))
+
+
+def _from_gram(factors, masks, most):
+    inputs, adjoints = factors.inputs[:, 0].double(), factors.adjoints[:, 0].double()
+    n = len(inputs)
+    # Sample n is a row of zeros: groups smaller than the largest are filled up with it.
+    gram_inputs = torch.nn.functional.pad(inputs @ inputs.mT, (0, 1, 0, 1))
+    gram_adjoints = torch.nn.functional.pad(adjoints @ adjoints.mT, (0, 1, 0, 1))
+    order = torch.argsort(masks.to(torch.int8), dim=1, descending=True, stable=True)[:, :most]
+    chosen = torch.where(masks.gather(1, order), order, n)
+    values = masks.new_zeros((len(masks), factors.rank), dtype=torch.float64)
+    part = max(1, _BLOCK // (most * most))
+    for first in range(0, len(masks), part):
+        rows = chosen[first : first + part]
+        pick = (rows[:, :, None], rows[:, None, :])
+        values[first : first + part, :most] = solve_pair(gram_inputs[pick], gram_adjoints[pick])
+    return values
+
+
+def _from_sample_gradients(gradients, weights):
+    n, q, p = gradients.shape
+    flat = gradients.reshape(n, q * p)
+    part = max(1, _BLOCK // (q * p))
+    return torch.cat(
+        [
+            solve_gram(gram((weights[first : first + part].to(flat.dtype) @ flat).view(-1, q, p)))
+            for first in range(0, len(weights), part)
+        ]
+    )
+
+
+class EpochDifference:
+    """The difference of the two groups' gradients, summed over an epoch, for every labeling.
+
+    The bias is a column of the gradient, and each group's rows are scaled as if both had half of
+    the batch. The sum is linear in the samples, so each step adds one product of signs and
+    per-sample gradients.
+    """
+
+    def __init__(self):
+        self.total: torch.Tensor | None = None
+        self.steps = 0
+
+    def add(self, factors: Factors, masks: torch.Tensor) -> None:
+        """Take one step: factors of n samples, masks (l, n)."""
+        gradients = factors.sample_gradients(with_bias=True)
+        n, q, p = gradients.shape
+        if self.total is None:
+            self.total = torch.zeros((len(masks), q, p), dtype=torch.float64, device=gradients.device)
+        flat, signs = gradients.reshape(n, q * p), balanced_signs(masks).to(gradients.dtype)
+        part = max(1, _BLOCK // (q * p))
+        for first in range(0, len(masks), part):
+            self.total[first : first + part] += (signs[first : first + part] @ flat).view(-1, q, p)
+        self.steps += 1
+
+    def spectra(self) -> torch.Tensor:
+        """Singular values of the differences, (l, min(q, p)) float64, descending."""
+        part = max(1, _BLOCK // self.total[0].numel())
+        blocks = self.total.split(part)
+        return torch.cat([solve_gram(gram(block)) for block in blocks])
+
+
+def balanced_signs(masks: torch.Tensor) -> torch.Tensor:
+    """Weights (l, n): +n / (2 n_1) in the second group, -n / (2 n_0) in the first."""
+    n = masks.shape[1]
+    second = masks.sum(dim=1, keepdim=True).double()
+    first = n - second
+    return torch.where(masks, n / (2 * second.clamp_min(1)), -n / (2 * first.clamp_min(1)))
+
+
+class EpochLosses:
+    """Mean loss of each group over an epoch, for every labeling."""
+
+    def __init__(self):
+        self.sums: np.ndarray | None = None
+        self.counts: np.ndarray | None = None
+        self.steps = 0
+
+    def add(self, losses: torch.Tensor, masks: torch.Tensor) -> None:
+        """Take one step: losses (n,), masks (l, n)."""
+        both = torch.stack([~masks, masks], dim=1).double()
+        sums, counts = (both @ losses.double()).cpu().numpy(), both.sum(dim=-1).cpu().numpy()
+        self.sums = sums if self.sums is None else self.sums + sums
+        self.counts = counts if self.counts is None else self.counts + counts
+        self.steps += 1
+
+    def means(self) -> np.ndarray:
+        """Mean losses, (l, 2); NaN for a group that no step held."""
+        with np.errstate(invalid="ignore"):
+            return self.sums / self.counts

@@ -1,0 +1,1 @@
+"""Data set + model + monitor -> the tables of a run."""

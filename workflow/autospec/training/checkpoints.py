@@ -1,0 +1,69 @@
+"""Where a run's state and results live until Snakemake takes them: a folder a run, by its key.
+
+Outside Snakemake's outputs, which Snakemake deletes when a job fails.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from autospec.tables import atomic_path
+
+logger = logging.getLogger(__name__)
+
+_LIBRARY_PARTS = ("data/dataset.py", "data/pairing.py", "models", "spectra", "training", "tables.py")
+
+
+def run_key(settings: dict, inputs: dict[str, str]) -> str:
+    """Hash of all that decides a run's bytes: its settings, its inputs' checksums, the library's code."""
+    library = Path(__file__).resolve().parents[1]
+    code = hashlib.sha256()
+    for part in _LIBRARY_PARTS:
+        path = library / part
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            code.update(file.read_bytes())
+    text = json.dumps([settings, inputs, code.hexdigest(), torch.__version__], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@contextlib.contextmanager
+def locked_folder(root: str | Path, key: str) -> Iterator[Path]:
+    """Hold the folder `root`/`key` for this process alone; wait while another has it."""
+    root = Path(root)
+    root.mkdir(parents=True, exist_ok=True)
+    with open(root / f"{key}.lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            logger.info("another job is training this run; waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        folder = root / key
+        folder.mkdir(exist_ok=True)
+        yield folder
+
+
+def save_state(state: dict, folder: Path) -> None:
+    """Write a run's state, whole or not at all."""
+    with atomic_path(folder / "state.pt") as temporary:
+        torch.save(state, temporary)
+
+
+def load_state(folder: Path) -> dict | None:
+    """The state that a killed job left in `folder`, or None."""
+    path = folder / "state.pt"
+    if not path.exists():
+        return None
+    return torch.load(path, weights_only=True, map_location="cpu")
+
+
+def copy_result(source: Path, target: Path) -> None:
+    """Copy a finished file to Snakemake's output, whole or not at all."""
+    with atomic_path(target) as temporary:
+        shutil.copyfile(source, temporary)

@@ -1,0 +1,96 @@
+"""From a data set, its pairs and a split to the tensors that a run trains on.
+
+Nothing here sees the group: scaling is fitted on all training people together, and the order of
+the two people of a pair comes from their labels as subjects alone.
+"""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+
+from autospec.data.dataset import Dataset
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """One split of a data set, scaled. Rows 2 i and 2 i + 1 are pair i of their part.
+
+    Attributes
+    ----------
+    values : dict of part (train, test) to ndarray of float32, (people, ...)
+    targets : dict of part to ndarray of int64, (people,); indices into `classes`
+    is_other : dict of part to ndarray of bool, (people,); True in the second group
+    pairs : ndarray of int, (training pairs,)
+        Which pair of the data set each training pair is.
+    classes : list of str
+    labels_used : bool
+        Whether the target differs within some pair, so that training on it used what a swap
+        of labels would change.
+    """
+
+    values: dict[str, np.ndarray]
+    targets: dict[str, np.ndarray]
+    is_other: dict[str, np.ndarray]
+    pairs: np.ndarray
+    classes: list[str]
+    labels_used: bool
+
+
+def prepare(dataset: Dataset, pairs: pd.DataFrame, split: pd.DataFrame) -> Prepared:
+    """Take the paired people of one split, in pair order, scaled by the training part.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    pairs : DataFrame with columns pair, subject (two rows a pair)
+    split : DataFrame with columns pair, part; the rows of one seed
+    """
+    position = pd.Series(np.arange(len(dataset.people)), index=dataset.people["subject"])
+    ordered = pairs.merge(split[["pair", "part"]], on="pair").sort_values(["pair", "subject"])
+    classes = sorted(dataset.people["target"].astype(str).unique())
+    target_of = pd.Series(
+        pd.Categorical(dataset.people["target"].astype(str), categories=classes).codes.astype(np.int64),
+        index=dataset.people["subject"],
+    )
+    other_of = pd.Series((dataset.people["group"] == dataset.groups[1]).to_numpy(), index=dataset.people["subject"])
+    values, targets, is_other, numbers = {}, {}, {}, {}
+    for part in ("train", "test"):
+        rows = ordered[ordered["part"] == part]
+        values[part] = dataset.values[position[rows["subject"]].to_numpy()]
+        targets[part] = target_of[rows["subject"]].to_numpy()
+        is_other[part] = other_of[rows["subject"]].to_numpy()
+        numbers[part] = rows["pair"].to_numpy()[::2]
+    every_target = target_of[ordered["subject"]].to_numpy()
+    center, spread = _scaling(values["train"])
+    return Prepared(
+        values={part: ((array - center) / spread).astype(np.float32) for part, array in values.items()},
+        targets=targets,
+        is_other=is_other,
+        pairs=numbers["train"],
+        classes=classes,
+        labels_used=bool((every_target[::2] != every_target[1::2]).any()),
+    )
+
+
+def _scaling(train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each feature of a table; of all values of an array."""
+    axis = 0 if train.ndim == 2 else None
+    wide = train.astype(np.float64)
+    center, spread = wide.mean(axis=axis), wide.std(axis=axis)
+    return center, np.where(spread > 0, spread, 1.0)
+
+
+def epoch_batches(pairs: int, batch: int, generator: np.random.Generator) -> list[np.ndarray]:
+    """Rows of each batch of one epoch: whole pairs in random order, batches of nearly equal size.
+
+    Parameters
+    ----------
+    pairs : int
+        Number of training pairs.
+    batch : int
+        People a batch, at most; at least one pair is taken.
+    """
+    order = generator.permutation(pairs)
+    count = -(-pairs // max(1, batch // 2))
+    return [np.stack([2 * part, 2 * part + 1], axis=1).reshape(-1) for part in np.array_split(order, count)]
