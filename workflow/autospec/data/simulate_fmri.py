@@ -56,7 +56,7 @@ COMPONENTS = {
 MOTION = ("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z")
 _HEAD_RADIUS = 50.0  # mm; turns rotations into displacements (Power et al. 2012)
 _WITHIN, _BETWEEN = 0.45, 0.15
-_EDGE_SHIFT = 0.10  # Fisher's z; people's standard deviation in scans of four minutes is about 0.2
+_EDGE_SHIFT = 0.12  # Fisher's z; people's standard deviation in scans of four minutes is about 0.2
 _AMPLITUDE_SHIFT, _AMPLITUDE_SD = 0.10, 0.22  # natural logarithm
 _CONNECTIVITY_FREEDOM = 100  # degrees of freedom of people's own correlations about their group's
 
