@@ -1,0 +1,105 @@
+"""Read a delimited text file into a table of text, every row with its line number."""
+
+import csv
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from autospec.errors import InputError
+
+#: In order of preference: a comma inside a tab-separated header belongs to a name.
+DELIMITERS = {"\t": "tab", ",": "comma", ";": "semicolon", " ": "space"}
+
+#: Cells that mean "not known" (BIDS writes n/a).
+MISSING = frozenset({"", "n/a", "na", "nan"})
+
+
+def read_text(path: str | Path, what: str) -> str:
+    """Read a UTF-8 text file (a byte order mark is skipped), or say why it cannot be read.
+
+    Parameters
+    ----------
+    path : path
+    what : str
+        What the file is, for the message.
+
+    Raises
+    ------
+    InputError
+        The file is missing, is no file, or is not UTF-8.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file, wanted {what}. Put it there, or correct the path.") from None
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path}: byte {error.start} is not UTF-8 text, wanted {what}. Save the file as UTF-8."
+        ) from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}), wanted {what}.") from None
+
+
+def read_text_table(path: str | Path, what: str) -> pd.DataFrame:
+    """Read a table separated by tabs, commas, semicolons or spaces; cells stay text, stripped.
+
+    Parameters
+    ----------
+    path : path
+        UTF-8, with or without byte order mark, any line ending.
+    what : str
+        What the table is, for the messages.
+
+    Returns
+    -------
+    DataFrame of str
+        The index holds each row's line number in the file, counted from 1.
+
+    Raises
+    ------
+    InputError
+        The file is missing, empty or not UTF-8, a column name is empty or repeated, or a row
+        has more or fewer cells than the header.
+    """
+    text = read_text(path, what)
+    first = next((line for line in text.split("\n") if line.strip()), "")
+    delimiter = next((mark for mark in DELIMITERS if mark in first.strip()), "\t")
+    rows = [(number, row) for number, row in _rows(text, delimiter, path) if any(row)]
+    if len(rows) < 2:
+        raise InputError(
+            f"{path}: found {len(rows)} row(s) with text, wanted {what}: a header and rows below it."
+        )
+    header = rows[0][1]
+    for position, column in enumerate(header, start=1):
+        # Tables with row names often leave the corner cell empty.
+        if not column and position > 1:
+            raise InputError(f"{path}: column {position} has no name. Name it or remove it.")
+        if column in header[: position - 1]:
+            raise InputError(f"{path}: column '{column}' stands twice. Remove or rename one of the two.")
+    for number, row in rows:
+        if len(row) != len(header):
+            raise InputError(
+                f"{path}, line {number}: found {len(row)} cells, wanted {len(header)} as in the header "
+                f"(separated by {DELIMITERS[delimiter]}). Is the file cut short?"
+            )
+    numbers, cells = zip(*rows[1:], strict=True)
+    return pd.DataFrame(list(cells), columns=header, index=list(numbers), dtype=str)
+
+
+def _rows(text: str, delimiter: str, path: str | Path) -> Iterator[tuple[int, list[str]]]:
+    """Give (line number where the row begins, stripped cells); a quoted cell may span lines."""
+    if delimiter == " ":
+        yield from ((number, line.split()) for number, line in enumerate(text.split("\n"), start=1))
+        return
+    reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
+    begin = 1
+    try:
+        for row in reader:
+            yield begin, [cell.strip() for cell in row]
+            begin = reader.line_num + 1
+    except csv.Error as error:
+        raise InputError(
+            f"{path}, line {begin}: cannot be read ({error}). Look for a stray quotation mark."
+        ) from None
