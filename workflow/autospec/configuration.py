@@ -134,7 +134,7 @@ def run_of(comparison: dict) -> dict:
         "model": comparison["model"],
         "task": comparison["task"],
         "activation": comparison.get("activation", ACTIVATIONS[comparison["model"]]),
-        "shape": "base",
+        "shape": "default",
     }
 
 

@@ -1,0 +1,55 @@
+# make figures      the default analysis, from nothing to results/report.html
+# make abide        the same questions on open data (config/abide.yaml says which files, and where they go)
+# make test         every test that needs no root
+# make test-quick   the everyday tests, under five minutes
+# make lock         choose the versions in requirements.lock anew
+# make clean        remove what these commands made: environment, results, logs, checkpoints; never data
+#
+# CORES=n sets how many jobs run at once; PYTHON=path chooses the interpreter (3.11 or later).
+
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.PHONY: figures abide test test-quick lock clean
+
+CORES ?= $(shell n=$$(nproc 2>/dev/null || sysctl -n hw.ncpu); echo $$((n < 8 ? n : 8)))
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+
+READY := .venv/ready
+SNAKEMAKE = .venv/bin/python workflow/unlock.py && .venv/bin/snakemake --cores $(CORES) \
+	--rerun-incomplete --show-failed-logs --logger rich
+
+figures: $(READY)
+	$(SNAKEMAKE)
+	@echo "The report is results/report.html."
+
+abide: $(READY)
+	$(SNAKEMAKE) --configfile config/abide.yaml
+	@echo "The report is results/abide/report.html."
+
+test: $(READY)
+	.venv/bin/python -m pytest -n $(CORES) --dist worksteal
+
+test-quick: $(READY)
+	.venv/bin/python -m pytest -n $(CORES) --dist worksteal -m "not slow"
+
+$(READY): requirements.lock
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 or later was found. Install one, or give PYTHON=path." >&2; exit 1; }
+	$(PYTHON) -m venv --clear .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	touch $@
+
+# The accelerator packages are left out, since torch asks for those that its build needs.
+# uv reads pip's setting of find-links only under its own name.
+lock:
+	$(PYTHON) -m venv --clear .venv/lock
+	.venv/lock/bin/python -m pip install --quiet --disable-pip-version-check uv
+	set -o pipefail; { sed '/^#/!d' requirements.lock; UV_FIND_LINKS="$$PIP_FIND_LINKS" .venv/lock/bin/uv pip compile \
+		--quiet --all-extras --universal --python-version 3.11 --no-annotate --no-header --output-file .venv/lock/all \
+		pyproject.toml && sed -E '/^(nvidia-|cuda-|triton=)/d; s/^(torch==[0-9.]+).*/\1/' .venv/lock/all | uniq; } \
+		> .venv/lock/new
+	mv .venv/lock/new requirements.lock
+
+clean:
+	rm -rf .venv .snakemake .pytest_cache .ruff_cache .hypothesis build logs checkpoints
+	find results -mindepth 1 -not -name .gitkeep -delete

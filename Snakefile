@@ -1,0 +1,24 @@
+# Do two groups of people drive a network's learning differently: in which layers, at which epochs?
+# The configuration decides (config/README.md has every option). Data flow from top to bottom.
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/preprocessing.smk"
+include: "workflow/rules/training.smk"
+include: "workflow/rules/statistics.smk"
+include: "workflow/rules/figures.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    """Make every figure that the configuration asks for, the table of claims and the report."""
+    default_target: True
+    input:
+        FIGURES,
+        CLAIMS,
+        REPORT,

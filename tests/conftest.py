@@ -1,0 +1,33 @@
+"""What every test may ask for."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+
+# Tests run beside one another, so each takes one thread.
+for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the repository."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data: AUTOSPEC_DATA, or shared/data beside the repository.
+
+    Where it is absent tests are skipped; in continuous integration that is a failure.
+    """
+    folder = Path(os.environ.get("AUTOSPEC_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not folder.is_dir():
+        reason = f"no real data at {folder}; name their folder by AUTOSPEC_DATA"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return folder

@@ -1,0 +1,112 @@
+# The configuration, and where everything lies.
+
+import re
+import sys
+
+from snakemake.exceptions import WorkflowError
+
+ROOT = Path(workflow.basedir)
+sys.path.insert(0, str(ROOT / "workflow"))
+
+from autospec import configuration
+from autospec.errors import InputError
+from autospec.imports import library_files
+
+# A configuration given on the command line replaces the default one; it does not extend it.
+if not workflow.overwrite_configfiles:
+
+    configfile: str(ROOT / "config" / "config.yaml")
+
+
+try:
+    config = configuration.complete(config)
+    RUNS = configuration.runs(config)
+    PATHS = {
+        name: configuration.find_data(name, config["datasets"][name], config["data_folders"])
+        for name in dict.fromkeys(run["dataset"] for run in RUNS)
+    }
+except InputError as error:
+    raise WorkflowError(str(error))
+
+OUT = config["output"]
+SEEDS = list(range(config["seeds"]))
+FORMATS = {"pdf": "pdf", "svg": "svg", "png": "png", "table": "tsv"}
+
+RUN = "data-{dataset}_model-{model}_task-{task}_activation-{activation}_shape-{shape}"
+PREPARED = f"{OUT}/preprocessed/{{dataset}}"
+GROUP_TESTS = f"{OUT}/statistics/groups/{{run}}"
+TASK_TESTS = f"{OUT}/statistics/tasks/data-{{dataset}}_model-{{model}}"
+CLAIMS = f"{OUT}/statistics/claims.tsv"
+REPORT = f"{OUT}/report.html"
+
+ALL_RUNS = [RUN.format(**run) for run in RUNS]
+GROUP_RUNS = [RUN.format(**configuration.run_of(entry)) for entry in config["comparisons"]["groups"]]
+TASKS = {
+    f"data-{entry['dataset']}_model-{entry['model']}": [
+        RUN.format(**configuration.run_of({**entry, "task": task}))
+        for task in ("autoencoding", "classification")
+    ]
+    for entry in config["comparisons"]["tasks"]
+}
+
+
+wildcard_constraints:
+    dataset=r"[A-Za-z0-9_]+",
+    model=r"[a-z]+",
+    task=r"[a-z]+",
+    activation=r"[a-z]+",
+    shape=r"[a-z]+",
+    run=r"data-[A-Za-z0-9_]+_model-[a-z]+_task-[a-z]+_activation-[a-z]+_shape-[a-z]+",
+    seed=r"\d+",
+
+
+def library(*files):
+    """The library files that scripts (or library files) import, so that editing one reruns the rule."""
+    return library_files(ROOT / "workflow", *files)
+
+
+def simulated(source):
+    """A pattern of the names of the data sets that are simulated in the form of a source."""
+    names = [
+        name
+        for name, options in config["datasets"].items()
+        if options["source"] == source and "simulate" in options
+    ]
+    return "|".join(names) or "(?!)"  # the latter matches nothing
+
+
+def run_files(name):
+    """One file of every seed of the run in the wildcards."""
+    return expand(f"{OUT}/runs/{{run}}/seed-{{seed}}/{name}", seed=SEEDS, allow_missing=True)
+
+
+def figure_files(kind, name, category):
+    """The outputs of a figure: three formats, and the table behind it; the SVG goes to Snakemake's report."""
+    files = {key: f"{OUT}/figures/{kind}/{name}.{suffix}" for key, suffix in FORMATS.items()}
+    labels = {field: f"{{{field}}}" for field in re.findall(r"{(\w+)}", name)}
+    files["svg"] = report(files["svg"], caption=f"../report/{kind}.rst", category=category, labels=labels)
+    return files
+
+
+FIGURES = [
+    f"{OUT}/figures/{kind}/{name}.{suffix}"
+    for kind, names in (
+        ("spectra", ALL_RUNS),
+        ("learning", ALL_RUNS),
+        ("groups", GROUP_RUNS),
+        ("tasks", list(TASKS)),
+    )
+    for name in names
+    for suffix in FORMATS.values()
+]
+
+
+def dataset_of(run):
+    """The data set that a run's name begins with."""
+    return run.removeprefix("data-").split("_model-")[0]
+
+
+def task_records(wildcards, index, name):
+    """One file of every seed of a task comparison's run: 0 auto-encodes, 1 classifies."""
+    run = TASKS[f"data-{wildcards.dataset}_model-{wildcards.model}"][index]
+    return expand(f"{OUT}/runs/{run}/seed-{{seed}}/{name}", seed=SEEDS)

@@ -1,0 +1,97 @@
+# Every figure is a PDF, an SVG and a PNG, with the table behind it.
+
+
+rule figure_spectra:
+    """Draw the spectra over training, for each layer and group (AutoSpec: Baker, Calhoun and Plis 2024,
+    arXiv 2406.11825)."""
+    input:
+        records=run_files("run.json"),
+        spectra=run_files("spectra.parquet"),
+        library=library("scripts/figure_spectra.py"),
+    output:
+        **figure_files("spectra", "{run}", "Spectra over training"),
+    log:
+        "logs/figure_spectra/{run}.log",
+    benchmark:
+        "logs/figure_spectra/{run}.benchmark.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    script:
+        "../scripts/figure_spectra.py"
+
+
+rule figure_learning:
+    """Draw the learning curves: loss and score of training and test people over epochs."""
+    input:
+        records=run_files("run.json"),
+        metrics=run_files("metrics.parquet"),
+        library=library("scripts/figure_learning.py"),
+    output:
+        **figure_files("learning", "{run}", "Learning curves"),
+    log:
+        "logs/figure_learning/{run}.log",
+    benchmark:
+        "logs/figure_learning/{run}.benchmark.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    script:
+        "../scripts/figure_learning.py"
+
+
+rule figure_groups:
+    """Draw where two groups drive learning differently: layers by indices, with the cells marked that the
+    swap test within pairs calls significant (Winkler et al. 2015, doi:10.1016/j.neuroimage.2015.05.092)."""
+    input:
+        records=run_files("run.json"),
+        spectra=run_files("spectra.parquet"),
+        cells=f"{GROUP_TESTS}/cells.tsv",
+        layers=f"{GROUP_TESTS}/layers.tsv",
+        stability=f"{GROUP_TESTS}/stability.tsv",
+        yardsticks=f"{GROUP_TESTS}/yardsticks.tsv",
+        overall=f"{GROUP_TESTS}/overall.json",
+        library=library("scripts/figure_groups.py"),
+    output:
+        **figure_files("groups", "{run}", "Where groups differ"),
+    log:
+        "logs/figure_groups/{run}.log",
+    benchmark:
+        "logs/figure_groups/{run}.benchmark.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    script:
+        "../scripts/figure_groups.py"
+
+
+rule figure_tasks:
+    """Draw how auto-encoding and classification differ in each layer that they share, paired by seed."""
+    input:
+        cells=f"{TASK_TESTS}/cells.tsv",
+        autoencoding=lambda wildcards: task_records(wildcards, 0, "run.json"),
+        classification=lambda wildcards: task_records(wildcards, 1, "run.json"),
+        library=library("scripts/figure_tasks.py"),
+    output:
+        **figure_files("tasks", "data-{dataset}_model-{model}", "Tasks compared"),
+    log:
+        "logs/figure_tasks/data-{dataset}_model-{model}.log",
+    benchmark:
+        "logs/figure_tasks/data-{dataset}_model-{model}.benchmark.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    script:
+        "../scripts/figure_tasks.py"

@@ -1,0 +1,89 @@
+# From raw files to one table a data set, its matched pairs, and the split of each seed.
+
+#: The library file that reads a source, where it is not named like the source.
+READERS = {"digits": "images", "mnist": "images"}
+
+
+def reader(wildcards):
+    source = config["datasets"][wildcards.dataset]["source"]
+    return f"autospec/data/{READERS.get(source, source)}.py"
+
+
+rule preprocess:
+    """Read a data set into one table with its quality control: FreeSurfer statistics, or time courses by
+    dual regression (Nickerson et al. 2017, doi:10.3389/fnins.2017.00115) with confounds removed."""
+    input:
+        raw=lambda wildcards: (
+            f"{OUT}/raw/{wildcards.dataset}" if "simulate" in config["datasets"][wildcards.dataset] else []
+        ),
+        library=lambda wildcards: library("scripts/preprocess.py", reader(wildcards)),
+    output:
+        data=f"{PREPARED}/data.parquet",
+        qc=f"{PREPARED}/qc.tsv",
+        dropped=f"{PREPARED}/dropped.tsv",
+    log:
+        "logs/preprocess/{dataset}.log",
+    benchmark:
+        "logs/preprocess/{dataset}.benchmark.tsv"
+    conda:
+        "../../envs/preprocessing.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        name="{dataset}",
+        path=lambda wildcards: PATHS[wildcards.dataset],
+        options=lambda wildcards: config["datasets"][wildcards.dataset],
+    script:
+        "../scripts/preprocess.py"
+
+
+rule pair:
+    """Match people in pairs across the two groups, by optimal assignment within callipers
+    (Rosenbaum 1989, doi:10.2307/2290079); who finds no partner is left out and counted."""
+    input:
+        data=f"{PREPARED}/data.parquet",
+        library=library("scripts/pair.py"),
+    output:
+        pairs=f"{PREPARED}/pairs.tsv",
+        balance=f"{PREPARED}/balance.tsv",
+    log:
+        "logs/pair/{dataset}.log",
+    benchmark:
+        "logs/pair/{dataset}.benchmark.tsv"
+    conda:
+        "../../envs/preprocessing.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        matching=lambda wildcards: config["datasets"][wildcards.dataset].get("matching", {}),
+    script:
+        "../scripts/pair.py"
+
+
+rule split:
+    """Give whole pairs to training or test, each site in its share, for every seed."""
+    input:
+        pairs=f"{PREPARED}/pairs.tsv",
+        data=f"{PREPARED}/data.parquet",
+        library=library("scripts/split.py"),
+    output:
+        splits=f"{PREPARED}/splits.tsv",
+    log:
+        "logs/split/{dataset}.log",
+    benchmark:
+        "logs/split/{dataset}.benchmark.tsv"
+    conda:
+        "../../envs/preprocessing.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        seeds=SEEDS,
+        test_share=config["training"]["test_share"],
+    script:
+        "../scripts/split.py"

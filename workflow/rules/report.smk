@@ -1,0 +1,32 @@
+# One page with everything.
+
+
+rule report:
+    """Write one page: figures with captions, the claims, who was left out and why, and versions."""
+    input:
+        figures=[path for path in FIGURES if path.endswith(".svg")],
+        claims=CLAIMS,
+        overall=expand(f"{GROUP_TESTS}/overall.json", run=GROUP_RUNS),
+        layers=expand(f"{GROUP_TESTS}/layers.tsv", run=GROUP_RUNS),
+        yardsticks=expand(f"{GROUP_TESTS}/yardsticks.tsv", run=GROUP_RUNS),
+        tasks=expand(f"{OUT}/statistics/tasks/{{name}}/cells.tsv", name=TASKS),
+        records=expand(f"{OUT}/runs/{{run}}/seed-{{seed}}/run.json", run=ALL_RUNS, seed=SEEDS),
+        dropped=expand(f"{PREPARED}/dropped.tsv", dataset=PATHS),
+        balance=expand(f"{PREPARED}/balance.tsv", dataset=PATHS),
+        library=library("scripts/report.py"),
+    output:
+        report=REPORT,
+    log:
+        "logs/report/report.log",
+    benchmark:
+        "logs/report/report.benchmark.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        config=config,
+    script:
+        "../scripts/report.py"

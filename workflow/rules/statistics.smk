@@ -1,0 +1,88 @@
+# Tests: of groups (people are the unit) and of tasks (trainings are the unit).
+
+
+rule test_groups:
+    """Test whether two groups drive learning differently, by swaps within matched pairs (Winkler et al. 2015,
+    doi:10.1016/j.neuroimage.2015.05.092), and show the stability over trainings beside it."""
+    input:
+        records=run_files("run.json"),
+        spectra=run_files("spectra.parquet"),
+        labelings=run_files("labelings.parquet"),
+        data=lambda wildcards: f"{OUT}/preprocessed/{dataset_of(wildcards.run)}/data.parquet",
+        pairs=lambda wildcards: f"{OUT}/preprocessed/{dataset_of(wildcards.run)}/pairs.tsv",
+        splits=lambda wildcards: f"{OUT}/preprocessed/{dataset_of(wildcards.run)}/splits.tsv",
+        library=library("scripts/test_groups.py"),
+    output:
+        cells=f"{GROUP_TESTS}/cells.tsv",
+        layers=f"{GROUP_TESTS}/layers.tsv",
+        stability=f"{GROUP_TESTS}/stability.tsv",
+        yardsticks=f"{GROUP_TESTS}/yardsticks.tsv",
+        overall=f"{GROUP_TESTS}/overall.json",
+    log:
+        "logs/test_groups/{run}.log",
+    benchmark:
+        "logs/test_groups/{run}.benchmark.tsv"
+    conda:
+        "../../envs/statistics.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        statistics=config["statistics"],
+    script:
+        "../scripts/test_groups.py"
+
+
+rule compare_tasks:
+    """Compare auto-encoding and classification on scale-free summaries of the gradient spectra, paired by
+    seed, with Hedges' g (Hedges 1981, doi:10.3102/10769986006002107)."""
+    input:
+        autoencoding=lambda wildcards: task_records(wildcards, 0, "run.json"),
+        classification=lambda wildcards: task_records(wildcards, 1, "run.json"),
+        spectra=lambda wildcards: [
+            path for index in (0, 1) for path in task_records(wildcards, index, "spectra.parquet")
+        ],
+        library=library("scripts/compare_tasks.py"),
+    output:
+        cells=f"{TASK_TESTS}/cells.tsv",
+    log:
+        "logs/compare_tasks/data-{dataset}_model-{model}.log",
+    benchmark:
+        "logs/compare_tasks/data-{dataset}_model-{model}.benchmark.tsv"
+    conda:
+        "../../envs/statistics.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        statistics=config["statistics"],
+    script:
+        "../scripts/compare_tasks.py"
+
+
+rule claims:
+    """Say of each claim about spectra whether it held on these data, corrected after Benjamini and
+    Hochberg (1995, doi:10.1111/j.2517-6161.1995.tb02031.x)."""
+    input:
+        overall=expand(f"{GROUP_TESTS}/overall.json", run=GROUP_RUNS),
+        layers=expand(f"{GROUP_TESTS}/layers.tsv", run=GROUP_RUNS),
+        tasks=expand(f"{OUT}/statistics/tasks/{{name}}/cells.tsv", name=TASKS),
+        library=library("scripts/claims.py"),
+    output:
+        claims=CLAIMS,
+    log:
+        "logs/claims/claims.log",
+    benchmark:
+        "logs/claims/claims.benchmark.tsv"
+    conda:
+        "../../envs/statistics.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        statistics=config["statistics"],
+    script:
+        "../scripts/claims.py"

@@ -1,0 +1,44 @@
+# One job trains all seeds of a configuration.
+
+#: The options of the tests that decide what is recorded while a network trains; the others never retrain.
+RECORDED = ("labelings", "labelings_seed", "labelings_every", "indices")
+
+
+rule train:
+    """Train a network once a seed and record the spectra of its activations, adjoints and gradients for
+    each group (AutoSpec: Baker, Calhoun and Plis 2024, arXiv 2406.11825) and for every labeling of the pairs.
+    """
+    input:
+        data=f"{PREPARED}/data.parquet",
+        pairs=f"{PREPARED}/pairs.tsv",
+        splits=f"{PREPARED}/splits.tsv",
+        library=library("scripts/train.py"),
+    output:
+        spectra=expand(f"{OUT}/runs/{RUN}/seed-{{seed}}/spectra.parquet", seed=SEEDS, allow_missing=True),
+        labelings=expand(f"{OUT}/runs/{RUN}/seed-{{seed}}/labelings.parquet", seed=SEEDS, allow_missing=True),
+        metrics=expand(f"{OUT}/runs/{RUN}/seed-{{seed}}/metrics.parquet", seed=SEEDS, allow_missing=True),
+        records=expand(f"{OUT}/runs/{RUN}/seed-{{seed}}/run.json", seed=SEEDS, allow_missing=True),
+    log:
+        f"logs/train/{RUN}.log",
+    benchmark:
+        f"logs/train/{RUN}.benchmark.tsv"
+    conda:
+        "../../envs/training.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=240,
+        gpu=0,  # what a cluster is asked for; the job takes the device that it finds
+    params:
+        dataset="{dataset}",
+        model="{model}",
+        task="{task}",
+        activation="{activation}",
+        shape="{shape}",
+        seeds=SEEDS,
+        model_options=lambda wildcards: config["models"][wildcards.model],
+        training=config["training"],
+        statistics={name: config["statistics"][name] for name in RECORDED},
+        checkpoints="checkpoints",
+    script:
+        "../scripts/train.py"
