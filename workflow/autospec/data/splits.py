@@ -1,0 +1,74 @@
+"""Which pairs a model is trained on and which it is tested on."""
+
+import numpy as np
+import pandas as pd
+
+from autospec.errors import InputError
+
+_LEAST = 2
+
+
+def split_pairs(pairs, people, seeds, test_share):
+    """Give whole pairs to training or test, for each seed, every site in its share.
+
+    Parameters
+    ----------
+    pairs : DataFrame
+        Columns `pair` and `subject`.
+    people : DataFrame
+        Columns `subject` and, where known, `site`.
+    seeds : sequence of int
+        Each seed's split depends on that seed alone.
+    test_share : float
+        Share of the pairs that is tested, in (0, 1); rounded, with at least two pairs in each part.
+        A site's share is met to within one pair.
+
+    Returns
+    -------
+    DataFrame
+        Columns `seed`, `pair`, `part` (train or test), sorted by seed and pair.
+
+    Raises
+    ------
+    InputError
+        Fewer than four pairs, or a share outside (0, 1).
+    """
+    numbers = np.sort(pairs["pair"].unique())
+    if len(numbers) < 2 * _LEAST:
+        raise InputError(
+            f"{len(numbers)} pairs of people, wanted at least {2 * _LEAST}: two to train on and two to "
+            "test on. "
+            "Widen the callipers or match on fewer variables (`matching` in the configuration)."
+        )
+    if not 0 < test_share < 1:
+        raise InputError(f"training: test_share is {test_share}, wanted a number between 0 and 1.")
+    strata = _sites(pairs, people).loc[numbers].to_numpy()
+    tested = int(np.clip(round(test_share * len(numbers)), _LEAST, len(numbers) - _LEAST))
+    frames = []
+    for seed in sorted(set(seeds)):
+        part = np.full(len(numbers), "train", dtype=object)
+        part[_draw(strata, tested, np.random.default_rng(seed))] = "test"
+        frames.append(pd.DataFrame({"seed": seed, "pair": numbers, "part": part}))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _sites(pairs, people):
+    """The site of each pair; where its two people come from two sites, both, in alphabetical order."""
+    if "site" not in people:
+        return pd.Series("", index=np.sort(pairs["pair"].unique()))
+    site = pairs["subject"].map(people.set_index("subject")["site"]).fillna("").astype(str)
+    return site.groupby(pairs["pair"]).agg(lambda values: "+".join(sorted(set(values))))
+
+
+def _draw(strata, tested, generator):
+    """Positions of `tested` pairs, every stratum in proportion (largest remainders, ties at random)."""
+    names, codes, sizes = np.unique(strata, return_inverse=True, return_counts=True)
+    quota = sizes * tested / len(strata)
+    counts = np.floor(quota).astype(int)
+    order = generator.permutation(len(names))
+    order = order[np.argsort(-(quota - counts)[order], kind="stable")]
+    counts[order[: tested - counts.sum()]] += 1
+    chosen = [
+        generator.permutation(np.flatnonzero(codes == code))[:count] for code, count in enumerate(counts)
+    ]
+    return np.concatenate(chosen)
