@@ -5,7 +5,12 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from autospec.tables import LABELINGS, METRICS, SPECTRA, write_json, write_parquet, write_tsv
+from autospec.data.pairing import balance_table
+from autospec.statistics.claims import judge_claims
+from autospec.statistics.stability import stability_over_trainings
+from autospec.statistics.swaps import compare_groups
+from autospec.statistics.tasks import compare_tasks
+from autospec.tables import LABELINGS, METRICS, SPECTRA, read_json, read_tsv, write_json, write_parquet, write_tsv
 
 GROUPS = ["control", "patient"]
 MLP = {
@@ -14,8 +19,8 @@ MLP = {
     "classification": {"encoder.0": (64, 84), "encoder.2": (32, 64), "encoder.4": (16, 32), "head": (2, 16)},
 }  # fmt: skip
 LAYERS = {task: {f"{name}.weight": shape for name, shape in layers.items()} for task, layers in MLP.items()}
-EPOCHS = 12
-PEOPLE = 128
+EPOCHS = 6
+LABELINGS_DRAWN = 100
 
 
 def run_name(dataset="freesurfer", model="mlp", task="autoencoding", activation="relu", shape="default"):
@@ -30,8 +35,29 @@ def _curve(rank, scale, epoch, shift, noise):
     return np.sort(values)[::-1].astype(np.float32)
 
 
+def _labelings(task, noise):
+    """Gradients under every labeling; the truth (labeling 0) differs in layers of depth 1 and 4."""
+    rows = []
+    for epoch in range(1, EPOCHS + 1):
+        for depth, (layer, shape) in enumerate(LAYERS[task].items()):
+            rank = min(10, *shape)
+            decay = 0.3 * np.exp(-np.arange(rank) / 4)
+            for labeling in range(LABELINGS_DRAWN):
+                shift = 0.5 * (labeling == 0 and depth in (1, 4))
+                for group, effect in ((GROUPS[0], 0.0), (GROUPS[1], shift), ("difference", 2 * shift)):
+                    values = decay * np.exp(effect + 0.1 * noise.standard_normal(rank))
+                    norm = float(np.sqrt((values**2).sum()))
+                    rows.append((epoch, labeling, layer, depth, "gradient", group, 4, norm, np.sort(values)[::-1]))
+        for labeling in range(LABELINGS_DRAWN):
+            for group in GROUPS:
+                loss = [0.5 + 0.1 * (labeling == 0 and group == GROUPS[1]) + 0.02 * noise.standard_normal()]
+                rows.append((epoch, labeling, "", -1, "loss", group, 4, None, loss))
+    frame = pd.DataFrame(rows, columns=LABELINGS.names)
+    return pa.Table.from_pandas(frame, schema=LABELINGS, preserve_index=False)
+
+
 def make_run(root, dataset="freesurfer", task="autoencoding", seed=0, status="finished", simulated=True):
-    """One seed of a run: spectra, labelings (empty), metrics and its record. Returns run.json."""
+    """One seed of a run: spectra, labelings, metrics and its record. Returns run.json."""
     folder = root / "runs" / run_name(dataset=dataset, task=task) / f"seed-{seed}"
     noise = np.random.default_rng([seed, len(task)])
     rows = []
@@ -48,7 +74,7 @@ def make_run(root, dataset="freesurfer", task="autoencoding", seed=0, status="fi
         pd.DataFrame(rows, columns=SPECTRA.names), schema=SPECTRA, preserve_index=False
     )
     write_parquet(spectra, folder / "spectra.parquet")
-    write_parquet(LABELINGS.empty_table(), folder / "labelings.parquet")
+    write_parquet(_labelings(task, noise), folder / "labelings.parquet")
     score = "explained_variance" if task == "autoencoding" else "balanced_accuracy"
     metrics = [
         (epoch, part, group, metric, value + 0.01 * noise.standard_normal())
@@ -80,3 +106,68 @@ def records(tmp_path_factory):
     """The records of three seeds of each task, simulated."""
     root = tmp_path_factory.mktemp("results")
     return {task: [make_run(root, task=task, seed=seed) for seed in range(3)] for task in LAYERS}
+
+
+def _by_folder(paths):
+    return {path.parent: read_json(path) for path in paths}
+
+
+def make_group_tables(root, paths, yardsticks=True):
+    """Run the group tests over the seeds of one run. Returns the tables' folder."""
+    folder = root / "statistics" / "groups" / paths[0].parent.parent.name
+    cells, layers, overall = compare_groups(_by_folder(paths))
+    write_tsv(cells, folder / "cells.tsv")
+    write_tsv(layers, folder / "layers.tsv")
+    write_tsv(stability_over_trainings(_by_folder(paths)), folder / "stability.tsv")
+    rows = [("largest_t", 4.2, 0.005, 0.0, 0.02, 200), ("covariance_distance", 3.0, 0.03, 0.01, 0.06, 200)]
+    write_tsv(pd.DataFrame(rows, columns=["name", "value", "p", "p_low", "p_high", "P"]), folder / "yardsticks.tsv")
+    write_json(overall | {"pairs": 64}, folder / "overall.json")
+    return folder
+
+
+def make_task_cells(root, autoencoding, classification):
+    """Run the comparison of tasks. Returns its table."""
+    path = root / "statistics" / "tasks" / "data-freesurfer_model-mlp" / "cells.tsv"
+    write_tsv(compare_tasks(_by_folder(autoencoding), _by_folder(classification)), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def group_tables(records):
+    """Folders of the group tests, by task."""
+    root = records["autoencoding"][0].parents[3]
+    return {task: make_group_tables(root, paths) for task, paths in records.items()}
+
+
+@pytest.fixture(scope="session")
+def task_cells(records):
+    """The table of the comparison of tasks."""
+    return make_task_cells(records["autoencoding"][0].parents[3], **records)
+
+
+SUBJECT = "sub-SECRET0042"
+
+
+def make_report_inputs(root, paths, tables, cells):
+    """Claims, balance and dropped rows as the report reads them. Returns its keyword arguments."""
+    prepared = root / "preprocessed" / "freesurfer"
+    judged = [(read_json(folder / "overall.json"), read_tsv(folder / "layers.tsv")) for folder in tables]
+    write_tsv(judge_claims(judged, [read_tsv(cells)]), root / "statistics" / "claims.tsv")
+    people = pd.DataFrame({
+        "subject": [SUBJECT, *(f"sub-{i:04d}" for i in range(1, 20))], "group": GROUPS * 10,
+        "age": np.linspace(20, 60, 20), "sex": ["F", "F", "M", "M"] * 5, "site": ["<b>A&B</b>"] * 20,
+    })  # fmt: skip
+    pairs = people.iloc[2:].reset_index(drop=True)
+    write_tsv(balance_table(people, pairs, tuple(GROUPS), ["site", "sex"], ["age"]), prepared / "balance.tsv")
+    rows = [("subject", SUBJECT, f"subject {SUBJECT} has no MRI"), ("subject", "sub-0001", "motion above 0.5 mm"),
+            ("feature", "Left-Vessel", "constant in all people")]  # fmt: skip
+    write_tsv(pd.DataFrame(rows, columns=["kind", "label", "reason"]), prepared / "dropped.tsv")
+    return {
+        "claims": root / "statistics" / "claims.tsv",
+        "overall": [folder / "overall.json" for folder in tables],
+        "layers": [folder / "layers.tsv" for folder in tables],
+        "yardsticks": [folder / "yardsticks.tsv" for folder in tables],
+        "balance": [prepared / "balance.tsv"],
+        "dropped": [prepared / "dropped.tsv"],
+        "records": paths,
+    }

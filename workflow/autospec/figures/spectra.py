@@ -46,7 +46,7 @@ def draw_spectra(records: Iterable[str | Path]) -> tuple[Figure, pd.DataFrame]:
     if "weight" in quantities:
         keys.append(Line2D([], [], color=style.ALL, label="everyone (weight)"))
     title = f"Spectra over training: {style.run_title(record)}"
-    figure = style.new_figure(style.TWO_COLUMNS, 4 + 26 * len(layers), title, note, keys)
+    figure = style.new_figure(style.TWO_COLUMNS, 6 + 26 * len(layers), title, note, keys)
     if record["simulated"]:
         style.mark_simulated(figure)
     axes = figure.subplots(len(layers), len(quantities), sharex=True, squeeze=False)
@@ -60,7 +60,7 @@ def draw_spectra(records: Iterable[str | Path]) -> tuple[Figure, pd.DataFrame]:
         axis.annotate(
             quantity,
             (0.5, 1),
-            (0, 12),
+            (0, 16),
             xycoords="axes fraction",
             textcoords="offset points",
             ha="center",

@@ -174,8 +174,8 @@ def plain_log_ticks(axis, count: int = 4) -> None:
     low, high = axis.get_ylim()
     if high / low > 30:
         locator = LogLocator(numticks=count)
-    elif high / low > 4:
-        locator = LogLocator(subs=(1.0, 3.0), numticks=count + 4)
+    elif high / low > 5:
+        locator = LogLocator(subs=(1.0, 2.0, 5.0), numticks=count + 4)
     else:
         locator = MaxNLocator(nbins=count - 1)
     axis.yaxis.set_major_locator(locator)

@@ -1,0 +1,17 @@
+"""Write the report: one page with every figure inside it."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(snakemake.scriptdir).parent))
+from autospec.jobs import job
+
+with job(snakemake):
+    from autospec.figures.report import write_report
+
+    names = ("claims", "overall", "layers", "yardsticks", "balance", "dropped", "records", "figures")
+    write_report(
+        snakemake.output.report,
+        Path(snakemake.scriptdir).parent / "report" / "report.html.j2",
+        **{name: snakemake.input[name] for name in names},
+    )
