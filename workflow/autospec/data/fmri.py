@@ -70,9 +70,11 @@ def read(name: str, options: Mapping, path: str | Path | None) -> tuple[Dataset,
     """
     if path is None:
         raise InputError(
-            f"{name}: the folder of scans is not there. Put preprocessed 4-d scans ('{options.get('bold', BOLD)}'), "
-            f"their confounds, component maps ('{options.get('maps', MAPS)}') and participants.tsv into the folder "
-            "that `path` names."
+            f"{name}: the folder of scans is not there. Put preprocessed 4-d scans "
+            f"('{options.get('bold', BOLD)}'), "
+            f"their confounds, component maps ('{options.get('maps', MAPS)}') and participants.tsv into the "
+            "folder "
+            f"that `path` names. {options.get('where', '')}".rstrip()
         )
     folder = Path(path)
     people, outside = read_participants(folder, options)
@@ -82,7 +84,8 @@ def read(name: str, options: Mapping, path: str | Path | None) -> tuple[Dataset,
     tables = _confound_files(folder, options, people["subject"])
 
     first = _load(scans[people["subject"].iloc[0]])
-    maps, features = _read_maps(folder / options.get("maps", MAPS), first, options.get("resample_maps", False))
+    maps_path = folder / options.get("maps", MAPS)
+    maps, features = _read_maps(maps_path, first, options.get("resample_maps", False))
     extract = _extractor(maps)
     series, confounds, absent, rows = [], [], [], []
     begin = logged = time.monotonic()
@@ -92,7 +95,8 @@ def read(name: str, options: Mapping, path: str | Path | None) -> tuple[Dataset,
         row["repetition_time"] = _repetition_time(image, scans[subject], options.get("repetition_time"))
         if rows and abs(row["repetition_time"] - rows[0]["repetition_time"]) > _SAME_TIME:
             raise InputError(
-                f"{scans[subject]}: repetition time {row['repetition_time']:g} s, but {rows[0]['repetition_time']:g} s "
+                f"{scans[subject]}: repetition time {row['repetition_time']:g} s, but "
+                f"{rows[0]['repetition_time']:g} s "
                 f"in {scans[rows[0]['subject']].name}; all scans must share one. Take the other people out."
             )
         one, measures, lacking = extract(image, scans[subject])
@@ -133,8 +137,8 @@ def read(name: str, options: Mapping, path: str | Path | None) -> tuple[Dataset,
         features=kept,
         groups=tuple(options["groups"]),
         simulated=simulated,
-        description=f"{'Simulated r' if simulated else 'R'}esting-state fMRI: time courses of {len(kept)} components "
-        f"over {values.shape[1]} volumes, {len(people)} people.",
+        description=f"{'Simulated fMRI' if simulated else 'fMRI'} of {len(people)} people: time courses of "
+        f"{len(kept)} components over {values.shape[1]} volumes.",
     )
     return dataset, qc, pd.concat([outside, unmatched, constants], ignore_index=True)
 
@@ -192,7 +196,8 @@ def read_confounds(path: str | Path, columns: list[str], volumes: int) -> tuple[
         row, column = np.argwhere(~np.isfinite(confounds))[0]
         raise InputError(
             f"{path}, line {row + 2}, column '{columns[column]}': found "
-            f"'{table[columns[column]].iloc[row]}', wanted a number (only the first row may be n/a). Correct the cell."
+            f"'{table[columns[column]].iloc[row]}', wanted a number (only the first row may be n/a). "
+            "Correct the cell."
         )
     return confounds, float(numbers[displacement].mean()) if displacement else float("nan")
 
@@ -205,7 +210,8 @@ def _confound_files(folder: Path, options: Mapping, subjects: pd.Series) -> dict
     for subject in subjects:
         if subject not in tables:
             raise InputError(
-                f"{folder / pattern.replace('{subject}', subject)}: no confounds for subject {subject}, who has a scan. "
+                f"{folder / pattern.replace('{subject}', subject)}: no confounds for subject {subject}, who "
+                "has a scan. "
                 "Put the file there or take the subject out of the participants table."
             )
     return tables
@@ -224,14 +230,17 @@ def _load(path: Path) -> nib.Nifti1Image:
 def _values(image: nib.Nifti1Image, path: Path, wanted: str) -> np.ndarray:
     """Read an image's values, 4-d and finite, as float32."""
     if len(image.shape) != 4 or image.shape[3] < 2:
-        raise InputError(f"{path}: found an image of shape {image.shape}, wanted {wanted}. Give the 4-d file.")
+        raise InputError(
+            f"{path}: found an image of shape {image.shape}, wanted {wanted}. Give the 4-d file."
+        )
     try:
         values = image.get_fdata(dtype=np.float32, caching="unchanged")
     except (EOFError, OSError, ValueError, zlib.error):
         raise InputError(f"{path}: the file is damaged or cut short. Get it again.") from None
     if not np.isfinite(values).all():
         raise InputError(
-            f"{path}: {int((~np.isfinite(values)).sum())} values are not finite numbers. Replace them by 0 outside "
+            f"{path}: {int((~np.isfinite(values)).sum())} values are not finite numbers. Replace them by 0 "
+            "outside "
             "the brain, or get the file again."
         )
     return values
@@ -260,7 +269,8 @@ def _read_maps(path: Path, scan: nib.Nifti1Image, resample: bool) -> tuple[nib.N
         table = pd.read_csv(labels, sep="\t", dtype=str)
         if "name" not in table or len(table) != len(names) or table["name"].duplicated().any():
             raise InputError(
-                f"{labels}: wanted a column 'name' with {len(names)} different names, one for each map of {path.name}, "
+                f"{labels}: wanted a column 'name' with {len(names)} different names, one for each map of "
+                f"{path.name}, "
                 f"found {len(table)} rows and columns {', '.join(table.columns)}. Correct or remove it."
             )
         names = table["name"].tolist()
@@ -284,8 +294,10 @@ def _extractor(maps: nib.Nifti1Image):
     def extract(image: nib.Nifti1Image, path: Path) -> tuple[np.ndarray, dict, np.ndarray]:
         if not _same_grid(image, maps):
             raise InputError(
-                f"{path}: grid {image.shape[:3]}, voxels of {_voxels(image)} mm, origin {_origin(image)}; the component "
-                f"maps have {maps.shape[:3]}, {_voxels(maps)} mm, {_origin(maps)}. Bring both to one space and grid, or, "
+                f"{path}: grid {image.shape[:3]}, voxels of {_voxels(image)} mm, origin {_origin(image)}; "
+                "the component "
+                f"maps have {maps.shape[:3]}, {_voxels(maps)} mm, {_origin(maps)}. Bring both to one space "
+                "and grid, or, "
                 "if both are in the same space, set `resample_maps: true`."
             )
         values = _values(image, path, "a scan with time as the fourth axis")
@@ -293,7 +305,9 @@ def _extractor(maps: nib.Nifti1Image):
         mean, spread = inside.mean(axis=1, dtype=np.float64), inside.std(axis=1, dtype=np.float64)
         moving = spread > 1e-7 * np.abs(mean)
         if not moving.any():
-            raise InputError(f"{path}: no voxel under the component maps changes over time. Get the scan again.")
+            raise InputError(
+                f"{path}: no voxel under the component maps changes over time. Get the scan again."
+            )
         series = masker.transform(nib.Nifti1Image(values, image.affine))
         coverage = weights[moving].sum(axis=0)
         lacking = (coverage < _COVERED) | constant(series)

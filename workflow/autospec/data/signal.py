@@ -40,7 +40,8 @@ def find_files(folder: str | Path, pattern: str, option: str) -> dict[str, Path]
     if "{subject}" not in pattern:
         raise InputError(f"{option}: found '{pattern}', wanted a file pattern with {{subject}} in it.")
     expression = re.escape(pattern).replace(r"\*", "[^/]*").replace(r"\?", "[^/]")
-    expression = expression.replace(r"\{subject\}", "(?P<subject>[^/]+?)", 1).replace(r"\{subject\}", "(?P=subject)")
+    expression = expression.replace(r"\{subject\}", "(?P<subject>[^/]+?)", 1)
+    expression = expression.replace(r"\{subject\}", "(?P=subject)")
     files: dict[str, Path] = {}
     for path in sorted(Path(folder).glob(pattern.replace("{subject}", "*"))):
         match = re.fullmatch(expression, path.relative_to(folder).as_posix())
@@ -54,7 +55,9 @@ def find_files(folder: str | Path, pattern: str, option: str) -> dict[str, Path]
             )
         files[subject] = path
     if not files:
-        raise InputError(f"{folder}: no file matches '{pattern}'. Correct `{option}` or the folder's contents.")
+        raise InputError(
+            f"{folder}: no file matches '{pattern}'. Correct `{option}` or the folder's contents."
+        )
     return dict(sorted(files.items()))
 
 
@@ -165,11 +168,13 @@ def assemble(
     if not keep.any():
         raise InputError(
             f"{origin}: every component is constant in somebody, so none is left for all. "
-            "Take the people with most constant components (see qc.tsv's columns) out of the participants table."
+            "Take the people with most constant components (see qc.tsv's columns) out of the participants "
+            "table."
         )
     dropped = [
-        dropped_table("feature", [features[index]], f"constant in {still[:, index].sum()} of {len(still)} people")
-        for index in np.flatnonzero(~keep)
+        dropped_table("feature", [features[index]], f"constant in {count} of {len(still)} people")
+        for index, count in enumerate(still.sum(axis=0))
+        if count
     ]
     kept = [features[index] for index in np.flatnonzero(keep)]
 
@@ -181,7 +186,8 @@ def assemble(
         if not np.allclose(spread, 1, atol=1e-3):
             worst = kept[int(np.argmax(np.abs(spread - 1)))]
             raise InputError(
-                f"{origin}: subject {subject}, component {worst}: nothing is left after detrending, confound removal "
+                f"{origin}: subject {subject}, component {worst}: nothing is left after detrending, "
+                "confound removal "
                 "and band-pass. Check the file, name fewer confounds or widen the band."
             )
     return values, kept, pd.concat([dropped_table("feature", [], ""), *dropped], ignore_index=True)
@@ -196,7 +202,8 @@ def _common_length(series, subjects, crop, origin) -> int:
         other = lengths[lengths != usual]
         raise InputError(
             f"{origin}: time courses differ in length: subject {other.index[0]} has {other.iloc[0]} volumes, "
-            f"{int((lengths == usual).sum())} of {len(lengths)} people have {usual}, the shortest has {lengths.min()}. "
+            f"{int((lengths == usual).sum())} of {len(lengths)} people have {usual}, the shortest has "
+            f"{lengths.min()}. "
             "Set `crop: shortest` to use everybody's first volumes, or take those people out."
         )
     return int(lengths.min())
@@ -206,7 +213,8 @@ def _band(options, repetition_time, time, confounds, origin) -> tuple[float | No
     """Give the band in Hz, or say why these series cannot be filtered to it."""
     if not isinstance(repetition_time, int | float) or not 0 < repetition_time < 100:
         raise InputError(
-            f"{origin}: found repetition time {repetition_time}, wanted seconds between two volumes, such as 2.0. "
+            f"{origin}: found repetition time {repetition_time}, wanted seconds between two volumes, such "
+            "as 2.0. "
             "Set `repetition_time`."
         )
     high_pass, low_pass = options.get("high_pass", HIGH_PASS), options.get("low_pass", LOW_PASS)
@@ -214,15 +222,19 @@ def _band(options, repetition_time, time, confounds, origin) -> tuple[float | No
     lower, upper = high_pass or 0.0, nyquist if low_pass is None else low_pass
     if not 0 <= lower < upper <= nyquist:
         raise InputError(
-            f"{origin}: found high_pass {high_pass} and low_pass {low_pass} Hz, wanted high_pass < low_pass, both up to "
-            f"{nyquist:g} Hz (half the sampling rate at a repetition time of {repetition_time:g} s). Correct the band."
+            f"{origin}: found high_pass {high_pass} and low_pass {low_pass} Hz, wanted high_pass < "
+            "low_pass, both up to "
+            f"{nyquist:g} Hz (half the sampling rate at a repetition time of {repetition_time:g} s). "
+            "Correct the band."
         )
     # A band of B Hz over T seconds holds about 2BT independent values.
     freedom = math.floor(2 * (upper - lower) * time * repetition_time)
     if time < _SHORTEST or freedom <= confounds + 1:
         raise InputError(
-            f"{origin}: {time} volumes of {repetition_time:g} s are too few: the band {lower:g} to {upper:g} Hz leaves "
-            f"about {freedom} independent values, wanted more than the {confounds} confounds and {_SHORTEST} volumes "
+            f"{origin}: {time} volumes of {repetition_time:g} s are too few: the band {lower:g} to "
+            f"{upper:g} Hz leaves "
+            f"about {freedom} independent values, wanted more than the {confounds} confounds and "
+            f"{_SHORTEST} volumes "
             "or more. Use longer scans, a wider band or fewer confounds."
         )
     return high_pass or None, low_pass

@@ -2,7 +2,8 @@
 
 Patients differ from controls as published for schizophrenia: the thalamus is tied more strongly to
 sensorimotor cortex and more weakly to striatum and cerebellum [1]_ [2]_, and slow fluctuations are
-weaker [3]_. The sizes are ours: with `effect` 1 about d = 0.4 to 0.6 an edge in scans of this length.
+weaker [3]_. The sizes are ours: with `effect` 1 about d = 0.4 to 0.7 an edge, as read from
+the scans.
 
 References
 ----------
@@ -102,7 +103,8 @@ def group_connectivity(effect: float) -> tuple[np.ndarray, np.ndarray]:
             patient[i, j] = patient[j, i] = np.tanh(np.arctanh(control[i, j]) + sign * effect * _EDGE_SHIFT)
     if np.linalg.eigvalsh(patient)[0] <= 1e-6:
         raise InputError(
-            f"simulate: effect {effect:g} asks for correlations that no signals can have. Give an effect from 0 to 3."
+            f"simulate: effect {effect:g} asks for correlations that no signals can have. Give an effect "
+            "from 0 to 3."
         )
     return control, patient
 
@@ -185,7 +187,9 @@ def write_cohort(folder: str | Path, subjects: int, effect: float, seed: int) ->
         If there are fewer than four people or the effect is impossible.
     """
     if subjects < 4:
-        raise InputError(f"simulate: found subjects: {subjects}, wanted 4 or more. Raise it in the configuration.")
+        raise InputError(
+            f"simulate: found subjects: {subjects}, wanted 4 or more. Raise it in the configuration."
+        )
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     connectivity = dict(zip(("control", "schizophrenia"), group_connectivity(effect), strict=True))
@@ -237,7 +241,8 @@ def _recruit(subjects: int, rng: np.random.Generator) -> pd.DataFrame:
             "scale": 0.03 * np.exp(0.35 * rng.standard_normal(controls)),
         }
     )
-    control, patient = base.assign(diagnosis="control"), base.iloc[:patients].assign(diagnosis="schizophrenia")
+    control = base.assign(diagnosis="control")
+    patient = base.iloc[:patients].assign(diagnosis="schizophrenia")
     patient["age"] += rng.uniform(-2, 2, patients)
     patient["scale"] *= np.exp(0.03 * rng.standard_normal(patients))
     people = pd.concat([control, patient]).sample(frac=1, random_state=rng).reset_index(drop=True)

@@ -16,7 +16,8 @@ from autospec.errors import InputError
 _MISSING_FOLDER = (
     "{name}: the folder of time courses is not there. For ABIDE, get the Preprocessed Connectomes Project's "
     "rois_cc200 files and phenotypic table (columns FILE_ID and DX_GROUP), for instance by "
-    "nilearn.datasets.fetch_abide_pcp(derivatives='rois_cc200'), and put the .1D files under 'raw/' and the table "
+    "nilearn.datasets.fetch_abide_pcp(derivatives='rois_cc200'), and put the .1D files under 'raw/' and the "
+    "table "
     "beside that folder, in the folder that `path` names."
 )
 
@@ -39,7 +40,8 @@ def read(name: str, options: Mapping, path: str | Path | None) -> tuple[Dataset,
     dataset : Dataset
         Values of shape (subjects, time, components).
     qc : DataFrame
-        `subject`, `volumes`, `constant_components`, `lag_one_correlation` (before cleaning, mean over components).
+        `subject`, `volumes`, `constant_components`, `lag_one_correlation` (before cleaning, mean over
+        components).
     dropped : DataFrame
         `kind`, `label`, `reason`.
 
@@ -49,10 +51,12 @@ def read(name: str, options: Mapping, path: str | Path | None) -> tuple[Dataset,
         A missing folder, a file that is no table of numbers, and what `assemble` refuses.
     """
     if path is None:
-        raise InputError(_MISSING_FOLDER.format(name=name))
+        raise InputError(f"{_MISSING_FOLDER.format(name=name)} {options.get('where', '')}".rstrip())
     folder = Path(path)
     if "files" not in options:
-        raise InputError(f"{name}: `files` is not set. Give a pattern such as 'raw/{{subject}}_rois_cc200.1D*'.")
+        raise InputError(
+            f"{name}: `files` is not set. Give a pattern such as 'raw/{{subject}}_rois_cc200.1D*'."
+        )
     people, outside = read_participants(folder, options)
     files = find_files(folder, options["files"], "files")
     labels = set(files) - set(outside["label"])
@@ -65,7 +69,8 @@ def read(name: str, options: Mapping, path: str | Path | None) -> tuple[Dataset,
         if names != features:
             raise InputError(
                 f"{files[subject]}: found {len(names)} columns ({names[0]} to {names[-1]}), wanted the "
-                f"{len(features)} of {files[people['subject'].iloc[0]].name} ({features[0]} to {features[-1]}). "
+                f"{len(features)} of {files[people['subject'].iloc[0]].name} ({features[0]} to "
+                f"{features[-1]}). "
                 "All files must hold the same components."
             )
         still = constant(one)
@@ -84,7 +89,7 @@ def read(name: str, options: Mapping, path: str | Path | None) -> tuple[Dataset,
         features=kept,
         groups=tuple(options["groups"]),
         simulated=False,
-        description=f"Time courses of {len(kept)} components over {values.shape[1]} volumes, {len(people)} people.",
+        description=f"Time courses of {len(people)} people, {len(kept)} components, {values.shape[1]} volumes.",
     )
     qc = pd.DataFrame(rows, columns=["subject", "volumes", "constant_components", "lag_one_correlation"])
     return dataset, qc, pd.concat([outside, unmatched, constants], ignore_index=True)
@@ -130,7 +135,10 @@ def read_series(path: str | Path) -> tuple[np.ndarray, list[str]]:
         raise InputError(f"{path}: the file is empty, {wanted}")
     if not np.isfinite(series).all():
         row, column = np.argwhere(~np.isfinite(series))[0]
-        raise InputError(f"{path}: volume {row + 1}, column {column + 1}: found {series[row, column]}, {wanted}")
+        raise InputError(
+            f"{path}: volume {row + 1}, column {column + 1}: found {series[row, column]}, {wanted}"
+        )
     header = lines[0].replace("#", " ").split() if lines[0].startswith("#") else []
-    names = header if len(header) == series.shape[1] else [str(number + 1) for number in range(series.shape[1])]
+    components = series.shape[1]
+    names = header if len(header) == components else [str(number + 1) for number in range(components)]
     return series, [f"component-{name}" for name in names]
