@@ -106,8 +106,8 @@ def read_stats(path: str | Path) -> Stats:
         raise InputError(f"{path}: found no rows below the header. {_AGAIN}")
     if announced is not None and announced != str(len(rows)):
         raise InputError(
-            f"{path}, line {rows[-1][0]}: ends after {len(rows)} rows, but its `# NRows` line says {announced}. "
-            f"{_AGAIN}"
+            f"{path}, line {rows[-1][0]}: ends after {len(rows)} rows, but its `# NRows` line says "
+            f"{announced}. {_AGAIN}"
         )
     return Stats(measures, columns, rows, simulated)
 
@@ -244,7 +244,7 @@ def read(name: str, options: Mapping, path: str | Path | None) -> tuple[Dataset,
         simulated=simulated,
         description=(
             f"{'Simulated' if simulated else 'Measured'} FreeSurfer {' and '.join(measures)} of aseg and "
-            f"aparc (Desikan-Killiany), {len(table.columns)} features of {len(people)} people, from stats files."
+            f"aparc (Desikan-Killiany), {len(table.columns)} features of {len(people)} people."
         ),
     )
     return dataset, quality, pd.concat([outside, unmatched, cleaned], ignore_index=True)
@@ -268,11 +268,13 @@ def _one_table(rows: Sequence[Mapping[str, float]], folders: Sequence[Path]) -> 
     table = pd.DataFrame(rows)
     lacking = table.isna()
     if lacking.to_numpy().any():
-        subject, feature = np.argwhere(lacking.to_numpy())[0]
-        column = table.columns[feature]
+        # Of a name that one subject misspells, the others are not to blame.
+        column = lacking.sum().where(lambda count: count > 0).idxmin()
+        subject = int(lacking[column].to_numpy().argmax())
         place = f"stats/{column[:2]}.aparc.stats" if column[:3] in ("lh_", "rh_") else "stats/aseg.stats"
         raise InputError(
             f"{folders[subject] / place}: no row for '{column}', which "
-            f"{int((~lacking[column]).sum())} of {len(table)} subjects have. Is the file cut short, or from another version of FreeSurfer? Process all alike."
+            f"{int((~lacking[column]).sum())} of {len(table)} subjects have. Is the file cut short, or from "
+            "another version of FreeSurfer? Process all alike."
         )
     return table

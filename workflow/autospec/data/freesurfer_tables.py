@@ -9,15 +9,15 @@ import pandas as pd
 
 from autospec.data.dataset import Dataset
 from autospec.data.freesurfer import HEAD_SIZE, current_name
-from autospec.data.participants import match_people, read_participants
+from autospec.data.participants import dropped_table, match_people, read_participants
 from autospec.data.quality import clean_features
 from autospec.data.text_table import read_text_table
 from autospec.errors import InputError
 
 OBTAIN = (
     "the tables that asegstats2table and aparcstats2table write, and a participants table. Open ones: the "
-    "ABIDE I FreeSurfer tables by github.com/dfsp-spirit/abide_preproc_smri_freesurfer6 (its folder stats/) and "
-    "the phenotypic file of the Preprocessed Connectomes Project (Phenotypic_V1_0b_preprocessed1.csv of "
+    "ABIDE I FreeSurfer tables by github.com/dfsp-spirit/abide_preproc_smri_freesurfer6 (its folder stats/) "
+    "and the phenotypic file of the Preprocessed Connectomes Project (Phenotypic_V1_0b_preprocessed1.csv of "
     "github.com/preprocessed-connectomes-project/abide)"
 )
 #: Columns of these tables that describe the processing and not the brain.
@@ -61,9 +61,9 @@ def read_table(path: str | Path) -> pd.DataFrame:
     if bad.any():
         row, column = np.argwhere(bad)[0]
         raise InputError(
-            f"{path}, line {text.index[row]}, subject {subjects.iloc[row]}, column '{cells.columns[column]}': "
-            f"found '{cells.iat[row, column]}', wanted a number that is not negative "
-            f"({int(bad.sum())} such cell(s)). Correct the cell or remove the subject."
+            f"{path}, line {text.index[row]}, subject {subjects.iloc[row]}, column "
+            f"'{cells.columns[column]}': found '{cells.iat[row, column]}', wanted a number that is not "
+            f"negative ({int(bad.sum())} such cell(s)). Correct the cell or remove the subject."
         )
     values.index = pd.Index(subjects, name="subject")
     values.columns = [current_name(column) for column in values]
@@ -117,8 +117,8 @@ def join_tables(tables: Mapping[str | Path, pd.DataFrame], missing: str) -> tupl
                 subject = joined.index[differs][0]
                 raise InputError(
                     f"{path}, subject {subject}, column '{column}': found {table.at[subject, column]:g}, but "
-                    f"an earlier table has {joined.at[subject, column]:g}. Make the tables anew from the same "
-                    "run of FreeSurfer."
+                    f"an earlier table has {joined.at[subject, column]:g}. Make the tables anew from the "
+                    "same run of FreeSurfer."
                 )
         joined = pd.concat([joined, table[table.columns.difference(joined.columns, sort=False)]], axis=1)
     return joined, list(everyone.difference(joined.index, sort=False))
@@ -161,8 +161,8 @@ def read(name: str, options: Mapping, path: str | Path | None) -> tuple[Dataset,
     table, incomplete = join_tables(
         {path / file: read_table(path / file) for file in options["tables"]}, missing
     )
-    elsewhere = set(outside["label"])
-    people, unmatched = match_people(people, set(table.index) - elsewhere, missing, path)
+    people = people[~people["subject"].isin(incomplete)]
+    people, unmatched = match_people(people, set(table.index) - set(outside["label"]), missing, path)
     table = table.loc[people["subject"]].reset_index(drop=True)
 
     sizes = [column for column in HEAD_SIZE if column in table]
@@ -183,4 +183,11 @@ def read(name: str, options: Mapping, path: str | Path | None) -> tuple[Dataset,
             f"from {len(options['tables'])} tables of asegstats2table and aparcstats2table."
         ),
     )
-    return dataset, quality, pd.concat([outside, unmatched, cleaned], ignore_index=True)
+    return (
+        dataset,
+        quality,
+        pd.concat(
+            [outside, dropped_table("subject", incomplete, "not in every table"), unmatched, cleaned],
+            ignore_index=True,
+        ),
+    )

@@ -1,0 +1,177 @@
+"""The participants table: what is read, what is left out, what is refused."""
+
+import csv
+import logging
+
+import pandas as pd
+import pytest
+
+from autospec.data.participants import as_text, match_people, read_participants
+from autospec.errors import InputError
+
+OPTIONS = {
+    "participants": {"subject": "participant_id", "group": "diagnosis"},
+    "groups": {"control": ["0"], "patient": [1]},
+    "matching": {"exact": ["site", "sex"], "callipers": {"age": 0.2}},
+}
+ROWS = [
+    ("participant_id", "age", "sex", "diagnosis", "site"),
+    ("sub-01", "20", "M", "0", "a"),
+    ("sub-02", "21.5", "F", "1", "a"),
+    ("sub-03", "40", "male", "1.0", "b"),
+    ("sub-04", "41", "2", "0", "b"),
+    ("sub-05", "33", "f", "7", "b"),
+]
+
+
+def write(folder, rows=ROWS, delimiter="\t", name="participants.tsv", newline="\n", bom=False):
+    text = newline.join(delimiter.join(row) for row in rows) + newline
+    (folder / name).write_bytes((b"\xef\xbb\xbf" if bom else b"") + text.encode())
+
+
+def with_cell(line, column, value):
+    rows = [list(row) for row in ROWS]
+    rows[line - 1][rows[0].index(column)] = value
+    return rows
+
+
+def test_people_get_group_target_and_coded_covariates(tmp_path):
+    write(tmp_path)
+    people, dropped = read_participants(tmp_path, OPTIONS)
+    expected = pd.DataFrame(
+        {
+            "subject": ["sub-01", "sub-02", "sub-03", "sub-04"],
+            "group": ["control", "patient", "patient", "control"],
+            "target": ["control", "patient", "patient", "control"],
+            "age": [20.0, 21.5, 40.0, 41.0],
+            "sex": ["M", "F", "M", "F"],
+            "site": ["a", "a", "b", "b"],
+        }
+    )
+    pd.testing.assert_frame_equal(people[expected.columns], expected, check_dtype=False)
+    assert set(people) == set(expected)
+    assert dropped.values.tolist() == [["subject", "sub-05", "the group value belongs to no group"]]
+
+
+@pytest.mark.parametrize("delimiter", ["\t", ",", ";"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("bom", [False, True])
+def test_delimiter_line_ending_and_byte_order_mark_do_not_matter(tmp_path, delimiter, newline, bom):
+    write(tmp_path)
+    expected, _ = read_participants(tmp_path, OPTIONS)
+    (tmp_path / "participants.tsv").unlink()
+    write(tmp_path, delimiter=delimiter, name="people.csv", newline=newline, bom=bom)
+    options = OPTIONS | {"participants": OPTIONS["participants"] | {"file": "people.csv"}}
+    people, _ = read_participants(tmp_path, options)
+    pd.testing.assert_frame_equal(people, expected)
+
+
+def test_quoted_cells_may_hold_delimiters_and_line_breaks(tmp_path):
+    rows = [(*ROWS[0], "comment")] + [(*row, 'says "a,\nb"') for row in ROWS[1:]]
+    with open(tmp_path / "participants.tsv", "w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    people, _ = read_participants(tmp_path, OPTIONS)
+    assert people["age"].tolist() == [20.0, 21.5, 40.0, 41.0]
+
+
+def test_columns_are_mapped_by_the_configuration(tmp_path):
+    header = ("SUB", "AGE_AT_SCAN", "SEX", "DX", "SITE_ID")
+    write(tmp_path, [header, *ROWS[1:]])
+    mapping = {"subject": "SUB", "group": "DX", "age": "AGE_AT_SCAN", "sex": "SEX", "motion": "AGE_AT_SCAN"}
+    people, _ = read_participants(tmp_path, {"participants": mapping, "groups": OPTIONS["groups"]})
+    assert people["age"].tolist() == people["motion"].tolist() == [20.0, 21.5, 40.0, 41.0]
+    assert "site" not in people
+
+
+@pytest.mark.parametrize(
+    ("given", "text"), [(1, "1"), ("1.0", "1"), (" 1 ", "1"), ("1.5", "1.5"), ("ASD", "ASD"), ("inf", "inf")]
+)
+def test_one_value_has_one_spelling(given, text):
+    assert as_text(given) == text
+
+
+def test_another_column_may_be_the_target(tmp_path):
+    write(tmp_path)
+    people, _ = read_participants(tmp_path, OPTIONS | {"target": "sex"})
+    assert people["target"].tolist() == ["M", "F", "M", "F"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (with_cell(3, "participant_id", "sub-01"), ["lines 2 and 3", "sub-01", "twice"]),
+        (with_cell(3, "participant_id", ""), ["line 3", "no subject"]),
+        (with_cell(3, "diagnosis", "n/a"), ["line 3", "no group", "diagnosis"]),
+        (with_cell(3, "age", "old"), ["line 3", "'age'", "'old'"]),
+        (with_cell(3, "age", "-3"), ["line 3", "'age'", "'-3'"]),
+        (with_cell(3, "age", "inf"), ["line 3", "'inf'"]),
+        (with_cell(3, "age", "n/a"), ["line 3", "1 of 4 people have no age", "missing_subjects: drop"]),
+        (with_cell(3, "sex", "3"), ["line 3", "'sex'", "'3'"]),
+        (with_cell(1, "diagnosis", "dx"), ["no column 'diagnosis'", "participant_id, age, sex, dx, site"]),
+        (with_cell(1, "sex", "age"), ["column 'age' stands twice"]),
+        (with_cell(1, "sex", ""), ["column 3 has no name"]),
+        ([ROWS[0], ROWS[1], ROWS[2][:3]], ["line 3", "found 3 cells, wanted 5"]),
+        ([ROWS[0]], ["found 1 row"]),
+        (
+            [row for row in ROWS if not row[3].startswith("1")],
+            ["nobody", "'patient'", "'0', '7'", "wanted '1'"],
+        ),
+    ],
+)
+def test_a_bad_table_is_refused_with_its_place(tmp_path, rows, words):
+    write(tmp_path, rows)
+    with pytest.raises(InputError) as error:
+        read_participants(tmp_path, OPTIONS)
+    for word in ["participants.tsv", *words]:
+        assert word in str(error.value)
+
+
+def test_a_missing_table_and_a_table_that_is_not_text_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"participants.tsv: no such file"):
+        read_participants(tmp_path, OPTIONS)
+    (tmp_path / "participants.tsv").write_bytes("participant_id\tage\n".encode("utf-16"))
+    with pytest.raises(InputError, match=r"not UTF-8"):
+        read_participants(tmp_path, OPTIONS)
+    (tmp_path / "participants.tsv").write_text('a\tb\n"c\td\n')
+    with pytest.raises(InputError, match=r"line 2: cannot be read"):
+        read_participants(tmp_path, OPTIONS)
+
+
+def test_a_value_in_two_groups_is_refused(tmp_path):
+    write(tmp_path)
+    with pytest.raises(InputError, match="value '1' is in both 'control' and 'patient'"):
+        read_participants(tmp_path, OPTIONS | {"groups": {"control": [0, 1], "patient": ["1.0"]}})
+
+
+def test_who_lacks_a_matching_variable_can_be_dropped(tmp_path):
+    write(tmp_path, with_cell(3, "age", "n/a"))
+    people, dropped = read_participants(tmp_path, OPTIONS | {"missing_subjects": "drop"})
+    assert people["subject"].tolist() == ["sub-01", "sub-03", "sub-04"]
+    assert ["subject", "sub-02", "age is not known"] in dropped.values.tolist()
+
+
+def test_a_value_that_matching_does_not_need_may_be_missing(tmp_path):
+    write(tmp_path, with_cell(3, "age", "n/a"))
+    people, _ = read_participants(tmp_path, OPTIONS | {"matching": {}})
+    assert people["age"].isna().tolist() == [False, True, False, False]
+
+
+def test_table_and_data_must_hold_the_same_people(tmp_path, caplog):
+    write(tmp_path)
+    people, _ = read_participants(tmp_path, OPTIONS)
+    labels = ["sub-01", "sub-02", "sub-03", "sub-99"]
+    with caplog.at_level(logging.INFO), pytest.raises(InputError) as error:
+        match_people(people, labels, "error", "the folder")
+    assert "1 subject(s) of the participants table have no data, and 1 have data" in str(error.value)
+    assert "missing_subjects: drop" in str(error.value)
+    assert "sub-" not in str(error.value)
+    assert "sub-04" in caplog.text and "sub-99" in caplog.text
+
+    kept, dropped = match_people(people, labels, "drop", "the folder")
+    assert kept["subject"].tolist() == ["sub-01", "sub-02", "sub-03"]
+    assert dropped.values.tolist() == [
+        ["subject", "sub-04", "no data found"],
+        ["subject", "sub-99", "data, but no row in the participants table"],
+    ]
+    with pytest.raises(InputError, match="none of the 4 subjects"):
+        match_people(people, ["x"], "drop", "the folder")
