@@ -39,6 +39,9 @@ $(READY): requirements.lock
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
 	touch $@
 
+config/README.md: workflow/schemas/config.schema.yaml workflow/autospec/options.py | $(READY)
+	PYTHONPATH=workflow .venv/bin/python -m autospec.options
+
 # The accelerator packages are left out, since torch asks for those that its build needs.
 # uv reads pip's setting of find-links only under its own name.
 lock:

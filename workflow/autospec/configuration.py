@@ -84,7 +84,7 @@ def resolve(part: dict, schema: dict) -> dict:
 
 
 def find_data(name: str, dataset: dict, folders: Iterable[str]) -> str | None:
-    """Find the folder of a data set: at `path` as given, or in one of `folders`, in their order.
+    """Find the folder of a data set: in one of `folders`, in their order, or at `path` as given.
 
     Returns
     -------
@@ -109,6 +109,30 @@ def find_data(name: str, dataset: dict, folders: Iterable[str]) -> str | None:
         f"datasets.{name}.path: found no folder '{dataset['path']}' (looked for {tried})."
         + (f" What to get: {where}" if where else "")
         + f" Put it in {places[0]}, or name the folder that holds it under `data_folders`."
+    )
+
+
+def data_files(dataset: dict, folder: str | None) -> list[str]:
+    """List the files of a data set that are there, so that changing one of them is noticed.
+
+    What is missing is told by the reader, which knows what each file is for.
+    """
+    if folder is None:
+        return []
+    patterns = {
+        "mnist": ["*-ubyte*"],
+        "freesurfer": [f"*/stats/{name}.stats" for name in ("aseg", "lh.aparc", "rh.aparc")],
+        "freesurfer_tables": dataset.get("tables", []),
+        "fmri": [dataset.get(name) for name in ("maps", "bold", "confounds")],
+        "timecourses": [dataset.get("files")],
+    }[dataset["source"]]
+    patterns = [*patterns, dataset.get("participants", {}).get("file")]
+    return sorted(
+        str(path)
+        for pattern in patterns
+        if pattern
+        for path in Path(folder).glob(pattern.replace("{subject}", "*"))
+        if path.is_file()
     )
 
 
@@ -195,8 +219,9 @@ def _shallow(part: dict) -> dict:
 
 
 def _readable(error, part: dict) -> str:
+    if error.validator == "type":
+        return f"found {error.instance!r}, wanted {_any(error.validator_value)}. {part.get('description', '')}".strip()
     wanted = {
-        "type": f"wanted {_any(error.validator_value)}",
         "enum": f"wanted one of {', '.join(map(str, part.get('enum', [])))}",
         "minimum": f"wanted {error.validator_value} or more",
         "maximum": f"wanted {error.validator_value} or less",

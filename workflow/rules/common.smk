@@ -40,7 +40,9 @@ CLAIMS = f"{OUT}/statistics/claims.tsv"
 REPORT = f"{OUT}/report.html"
 
 ALL_RUNS = [RUN.format(**run) for run in RUNS]
-GROUP_RUNS = [RUN.format(**configuration.run_of(entry)) for entry in config["comparisons"]["groups"]]
+GROUP_RUNS = list(
+    dict.fromkeys(RUN.format(**configuration.run_of(entry)) for entry in config["comparisons"]["groups"])
+)
 TASKS = {
     f"data-{entry['dataset']}_model-{entry['model']}": [
         RUN.format(**configuration.run_of({**entry, "task": task}))

@@ -16,6 +16,9 @@ rule preprocess:
         raw=lambda wildcards: (
             f"{OUT}/raw/{wildcards.dataset}" if "simulate" in config["datasets"][wildcards.dataset] else []
         ),
+        files=lambda wildcards: configuration.data_files(
+            config["datasets"][wildcards.dataset], PATHS[wildcards.dataset]
+        ),
         library=lambda wildcards: library("scripts/preprocess.py", reader(wildcards)),
     output:
         data=f"{PREPARED}/data.parquet",

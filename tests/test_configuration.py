@@ -1,0 +1,159 @@
+import copy
+
+import pytest
+import yaml
+
+from autospec import configuration
+from autospec.errors import InputError
+
+SMALL = {
+    "datasets": {
+        "digits": {"source": "digits", "groups": {"even": ["0"], "odd": ["1"]}},
+        "waves": {"source": "sinusoid", "groups": {"slow": ["slow-early"], "fast": ["fast-early"]}},
+        "brains": {
+            "source": "freesurfer",
+            "simulate": {"subjects": 40},
+            "groups": {"control": ["control"], "patient": ["schizophrenia"]},
+        },
+    },
+    "comparisons": {
+        "groups": [{"dataset": "brains", "model": "mlp", "task": "autoencoding"}],
+        "tasks": [{"dataset": "brains", "model": "mlp"}],
+    },
+}
+
+
+def changed(place, value):
+    config = copy.deepcopy(SMALL)
+    *parents, last = place
+    part = config
+    for key in parents:
+        part = part.setdefault(key, {}) if isinstance(part, dict) else part[key]
+    part[last] = value
+    return config
+
+
+MISTAKES = {
+    "an unknown option names the nearest": (
+        (("datasets", "digits", "limitt"), 10),
+        ["datasets.digits.limitt", "'limit'"],
+    ),
+    "an unknown section names the nearest": ((("trainin",), {}), ["trainin", "'training'"]),
+    "an unknown nested option names its place": (
+        (("statistics",), {"labeling": 30}),
+        ["statistics.labeling", "'labelings'"],
+    ),
+    "an option of another source": ((("datasets", "digits", "series"), 10), ["datasets.digits.series"]),
+    "an unknown source names the nearest": ((("datasets", "digits", "source"), "digit"), ["source", "'digits'"]),
+    "an unknown data set in a comparison": (
+        (("comparisons", "tasks", 0, "dataset"), "brain"),
+        ["comparisons.tasks[0].dataset", "'brains'"],
+    ),
+    "an unknown model": ((("comparisons", "tasks", 0, "model"), "cnn"), ["comparisons.tasks[0].model", "mlp, lstm"]),
+    "a recurrent model on a table": (
+        (("comparisons", "groups", 0, "model"), "lstm"),
+        ["comparisons.groups[0]", "time courses", "mlp"],
+    ),
+    "an activation that a model has not": (
+        (("comparisons", "groups"), [
+            {"dataset": "waves", "model": "lstm", "task": "autoencoding", "activation": "relu"}
+        ]),
+        ["activation", "tanh"],
+    ),
+    "neither path nor simulate": ((("datasets", "brains"), {
+        "source": "freesurfer", "groups": {"a": ["a"], "b": ["b"]}
+    }), ["datasets.brains", "neither", "simulate"]),
+    "both path and simulate": ((("datasets", "brains", "path"), "somewhere"), ["datasets.brains", "both"]),
+    "one group only": ((("datasets", "digits", "groups"), {"even": ["0"]}), ["datasets.digits.groups"]),
+    "a class in both groups": (
+        (("datasets", "digits", "groups"), {"even": ["0"], "odd": [0, "1"]}),
+        ["datasets.digits.groups", "'0'"],
+    ),
+    "a wrong type": ((("seeds",), "four"), ["seeds", "'four'", "whole number"]),
+    "a number out of bounds": ((("statistics",), {"labelings": 5}), ["statistics.labelings", "20 or more"]),
+    "an odd batch": ((("models",), {"mlp": {"batch": 33}}), ["models.mlp.batch", "33", "multiple of 2"]),
+    "nothing asked": ((("comparisons",), {}), ["comparisons", "nothing"]),
+    "a missing option": ((("datasets", "digits"), {"source": "digits"}), ["datasets.digits", "'groups'"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_told_in_one_line_that_names_its_place(mistake):
+    change, wanted = MISTAKES[mistake]
+    with pytest.raises(InputError) as caught:
+        configuration.complete(changed(*change))
+    message = str(caught.value)
+    assert "\n" not in message
+    for text in wanted:
+        assert text in message
+
+
+def test_defaults_are_filled_and_the_given_configuration_is_left_as_it_is():
+    before = copy.deepcopy(SMALL)
+    config = configuration.complete(SMALL)
+    assert before == SMALL
+    assert config["seeds"] == 4
+    assert config["models"]["lstm"]["batch"] == 32
+    assert config["datasets"]["brains"]["simulate"] == {"subjects": 40, "effect": 1.0, "seed": 0}
+    assert "matching" not in config["datasets"]["digits"]
+    assert configuration.complete(config) == config
+
+
+def test_every_network_is_trained_once():
+    runs = configuration.runs(configuration.complete(SMALL))
+    assert [(run["model"], run["task"], run["activation"]) for run in runs] == [
+        ("mlp", "autoencoding", "relu"),
+        ("mlp", "classification", "relu"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["config", "abide", "mnist", "test"])
+def test_shipped_configurations_are_right(repository, name):
+    config = configuration.read_configuration(repository / "config" / f"{name}.yaml")
+    assert configuration.runs(config)
+
+
+def test_a_file_that_is_no_yaml_is_told(tmp_path):
+    (tmp_path / "broken.yaml").write_text("seeds: [1\noutput: x")
+    with pytest.raises(InputError, match="broken.yaml: not YAML"):
+        configuration.read_configuration(tmp_path / "broken.yaml")
+    with pytest.raises(InputError, match="none.yaml: no such"):
+        configuration.read_configuration(tmp_path / "none.yaml")
+
+
+def test_data_are_looked_for_in_the_folders_in_their_order(tmp_path):
+    (tmp_path / "second" / "study").mkdir(parents=True)
+    folders = [str(tmp_path / "first"), str(tmp_path / "second")]
+    assert configuration.find_data("x", {"path": "study"}, folders) == str(tmp_path / "second" / "study")
+    (tmp_path / "first" / "study").mkdir(parents=True)
+    assert configuration.find_data("x", {"path": "study"}, folders) == str(tmp_path / "first" / "study")
+    assert configuration.find_data("x", {"path": str(tmp_path / "second")}, folders) == str(tmp_path / "second")
+    assert configuration.find_data("x", {"simulate": {}}, folders) is None
+
+
+def test_missing_data_are_told_with_what_to_get_and_where_to_put_it():
+    dataset = {"path": "study", "where": "the tables of the study, from its site."}
+    with pytest.raises(InputError) as caught:
+        configuration.find_data("x", dataset, ["data/a", "data/b"])
+    message = str(caught.value)
+    for text in ("datasets.x.path", "'study'", "data/a/study", "data/b/study", "the tables of the study", "Put"):
+        assert text in message
+
+
+@pytest.mark.parametrize("name", ["abide", "mnist"])
+def test_every_data_set_to_be_got_says_from_where(repository, name):
+    for dataset in yaml.safe_load((repository / "config" / f"{name}.yaml").read_text())["datasets"].values():
+        assert len(dataset["where"]) > 100
+
+
+def test_only_files_that_a_reader_reads_are_listed(tmp_path):
+    for name in ("participants.tsv", "sub-1/stats/aseg.stats", "sub-1/stats/lh.aparc.stats", "sub-1/mri/T1.mgz"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    dataset = {"source": "freesurfer", "participants": {"file": "participants.tsv"}}
+    files = configuration.data_files(dataset, str(tmp_path))
+    assert [file.removeprefix(f"{tmp_path}/") for file in files] == [
+        "participants.tsv",
+        "sub-1/stats/aseg.stats",
+        "sub-1/stats/lh.aparc.stats",
+    ]

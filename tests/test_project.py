@@ -1,0 +1,149 @@
+"""The files around the program agree with one another and with the house."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+STAGES = ("data", "preprocessing", "training", "statistics", "figures")
+#: A package's name on conda-forge where it differs.
+CONDA = {"torch": "pytorch"}
+#: Import names where they differ from the package's name.
+IMPORTS = {"scikit-learn": "sklearn", "pyyaml": "yaml"}
+HOSTS = {
+    "arxiv.org", "doi.org", "dx.doi.org", "github.com", "json-schema.org", "opensource.org", "peps.python.org",
+    "www.w3.org",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def project(repository) -> dict:
+    return tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+@pytest.fixture(scope="module")
+def lock(repository) -> dict[str, str]:
+    """Versions for the oldest Python, which stand first."""
+    versions = {}
+    for line in (repository / "requirements.lock").read_text(encoding="utf-8").splitlines():
+        if match := re.match(r"([a-z0-9._-]+)==(\S+)", line):
+            versions.setdefault(match[1], match[2])
+    return versions
+
+
+@pytest.fixture(scope="module")
+def tracked(repository) -> list[Path]:
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=True).stdout.splitlines()
+    return [repository / name for name in names if (repository / name).is_file()]
+
+
+def name_of(requirement: str) -> str:
+    return re.match(r"[A-Za-z0-9_-]+", requirement)[0]
+
+
+def environment(repository, stage) -> dict:
+    return yaml.safe_load((repository / "envs" / f"{stage}.yaml").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_conda_environments_are_in_step_with_the_lock_and_the_extras(repository, project, lock, stage):
+    env = environment(repository, stage)
+    assert env["channels"] == ["conda-forge", "nodefaults"]
+    wanted = ["python=3.11"]
+    for requirement in project["optional-dependencies"][stage]:
+        package = name_of(requirement)
+        wanted.append(f"{CONDA.get(package, package)}={'.'.join(lock[package].split('.')[:2])}")
+    assert env["dependencies"] == wanted
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_conda_environments_hold_what_the_scripts_of_their_rules_import(repository, project, stage):
+    from autospec.imports import library_files
+
+    scripts = set()
+    for rules in (repository / "workflow" / "rules").glob("*.smk"):
+        for rule in re.split(r"^rule ", rules.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
+            if f"envs/{stage}.yaml" in rule:
+                scripts.add(re.search(r"scripts/(\w+\.py)", rule.split("script:")[-1])[1])
+    assert scripts
+    files = [repository / "workflow" / "scripts" / script for script in scripts]
+    files += library_files(repository / "workflow", *(f"scripts/{script}" for script in scripts))
+    if "preprocess.py" in scripts:
+        files += (repository / "workflow" / "autospec" / "data").glob("*.py")
+    imported = set()
+    for file in files:
+        for node in ast.walk(ast.parse(Path(file).read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported.add(node.module.split(".")[0])
+    foreign = imported - set(sys.stdlib_module_names) - {"autospec", "snakemake"}
+    listed = {IMPORTS.get(name_of(line), name_of(line)) for line in project["optional-dependencies"][stage]}
+    assert foreign <= listed, f"not in envs/{stage}.yaml: {foreign - listed}"
+
+
+def test_every_extra_is_locked_and_no_accelerator_package_is(project, lock):
+    for requirements in [project["dependencies"], *project["optional-dependencies"].values()]:
+        for requirement in requirements:
+            assert name_of(requirement) in lock
+    assert not [name for name in lock if name.startswith(("nvidia", "cuda", "triton"))]
+
+
+def test_the_lock_stands_for_what_is_installed(lock):
+    from importlib.metadata import version
+
+    for package in ("numpy", "pandas", "pyarrow", "snakemake", "scipy"):
+        assert version(package) == lock[package], f"{package}: run the tests in the environment of the lock"
+
+
+def test_commands_in_the_readme_are_in_the_makefile(repository):
+    targets = set(re.findall(r"^([\w.-]+):", (repository / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    blocks = re.findall(r"```.*?```", (repository / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    commands = re.findall(r"^\s*make ([\w-]+)", "\n".join(blocks), re.MULTILINE)
+    assert {"figures", "test"} <= set(commands) <= targets
+    assert "make figures" in blocks[0] and "make test" in blocks[0]
+
+
+def test_links_in_the_readme_lead_somewhere(repository):
+    text = (repository / "README.md").read_text(encoding="utf-8")
+    for link in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
+        if not link.startswith("results/"):
+            assert (repository / link).exists(), link
+
+
+def test_continuous_integration_runs_the_tests(repository):
+    script = repository / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    text = script.read_text(encoding="utf-8")
+    assert "set -euo pipefail" in text and "make test" in text
+
+
+def test_no_file_names_a_machine(tracked):
+    folder = re.compile(r"(?<![\w.~*}>-])/(?:home|root|work|opt|mnt|Users|srv)/\w")
+    for path in tracked:
+        if path.suffix in {".png", ".gz", ".parquet"}:
+            continue
+        text = path.read_text(encoding="utf-8")
+        assert not folder.search(text), f"{path}: {folder.search(text)[0]}"
+        hosts = {host.lower() for host in re.findall(r"https?://([\w.-]+)", text)}
+        assert hosts <= HOSTS, f"{path}: {hosts - HOSTS}"
+
+
+def test_python_is_clean(repository):
+    subprocess.run([sys.executable, "-m", "ruff", "check", "--no-cache", "."], cwd=repository, check=True)
+
+
+def test_rules_are_formatted(repository):
+    rules = ["Snakefile", *map(str, (repository / "workflow" / "rules").glob("*.smk"))]
+    subprocess.run([Path(sys.executable).with_name("snakefmt"), "--check", *rules], cwd=repository, check=True)
+
+
+def test_the_library_can_be_built_without_the_workflow(project):
+    assert [name_of(requirement) for requirement in project["dependencies"]] == ["numpy", "pyarrow", "torch"]
