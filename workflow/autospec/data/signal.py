@@ -91,18 +91,25 @@ def clean(
     Returns
     -------
     ndarray of float64, shape (time, components)
-        Mean near 0 and standard deviation 1 (divided by time - 1) in every column.
+        Mean 0 and standard deviation 1 (divided by time - 1) in every column; all 0 where only
+        rounding is left of a column.
     """
-    return nilearn.signal.clean(
-        np.asarray(series, dtype=np.float64),
+    series = np.asarray(series, dtype=np.float64)
+    left = nilearn.signal.clean(
+        series,
         detrend=True,
-        standardize="zscore_sample",
+        standardize=None,
         confounds=confounds,
         t_r=repetition_time,
         high_pass=high_pass,
         low_pass=low_pass,
         butterworth__copy=True,  # filters all columns at once; without it, one by one, five times slower
     )
+    # nilearn's own standardising would blow rounding errors up to a signal.
+    left -= left.mean(axis=0)
+    spread = left.std(axis=0, ddof=1)
+    empty = spread <= 1e-6 * np.abs(series).max(axis=0)
+    return np.where(empty, 0.0, left / np.where(empty, 1.0, spread))
 
 
 def assemble(
@@ -182,11 +189,10 @@ def assemble(
     for row, (subject, one) in enumerate(zip(subjects, series, strict=True)):
         nuisance = None if confounds is None else confounds[row][:time]
         values[row] = clean(one[:, keep], repetition_time, high_pass, low_pass, nuisance)
-        spread = values[row].std(axis=0, ddof=1)
-        if not np.allclose(spread, 1, atol=1e-3):
-            worst = kept[int(np.argmax(np.abs(spread - 1)))]
+        empty = np.flatnonzero(~values[row].any(axis=0))
+        if len(empty):
             raise InputError(
-                f"{origin}: subject {subject}, component {worst}: nothing is left after detrending, "
+                f"{origin}: subject {subject}, component {kept[empty[0]]}: nothing is left after detrending, "
                 "confound removal "
                 "and band-pass. Check the file, name fewer confounds or widen the band."
             )

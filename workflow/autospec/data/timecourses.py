@@ -82,6 +82,7 @@ def read(name: str, options: Mapping, path: str | Path | None) -> tuple[Dataset,
     values, kept, constants = assemble(
         series, people["subject"].tolist(), features, options, options.get("repetition_time"), folder
     )
+    time = values.shape[1]
     dataset = Dataset(
         name=name,
         values=values,
@@ -89,7 +90,7 @@ def read(name: str, options: Mapping, path: str | Path | None) -> tuple[Dataset,
         features=kept,
         groups=tuple(options["groups"]),
         simulated=False,
-        description=f"Time courses of {len(people)} people, {len(kept)} components, {values.shape[1]} volumes.",
+        description=f"Time courses of {len(people)} people: {len(kept)} components, {time} volumes.",
     )
     qc = pd.DataFrame(rows, columns=["subject", "volumes", "constant_components", "lag_one_correlation"])
     return dataset, qc, pd.concat([outside, unmatched, constants], ignore_index=True)
