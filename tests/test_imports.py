@@ -56,7 +56,7 @@ def test_no_import_is_hidden_from_the_rules(repository):
         if re.search(r"import_module|__import__", path.read_text(encoding="utf-8"))
     ]
     assert hidden == ["workflow/autospec/data/sources.py"]
-    rules = (repository / "workflow" / "rules" / "preprocessing.smk").read_text(encoding="utf-8")
+    rules = (repository / "workflow" / "rules" / "common.smk").read_text(encoding="utf-8")
     readers = ast.literal_eval(re.search(r"READERS = ({.*?})", rules, re.DOTALL)[1])
     assert {source: readers.get(source, source) for source in sources.MODULES} == sources.MODULES
 

@@ -32,6 +32,9 @@ OUT = config["output"]
 SEEDS = list(range(config["seeds"]))
 FORMATS = {"pdf": "pdf", "svg": "svg", "png": "png", "table": "tsv"}
 
+#: The library file that reads a source, where it is not named like the source.
+READERS = {"digits": "images", "mnist": "images"}
+
 RUN = "data-{dataset}_model-{model}_task-{task}_activation-{activation}_shape-{shape}"
 PREPARED = f"{OUT}/preprocessed/{{dataset}}"
 GROUP_TESTS = f"{OUT}/statistics/groups/{{run}}"
@@ -75,6 +78,12 @@ def simulated(source):
         if options["source"] == source and "simulate" in options
     ]
     return "|".join(names) or "(?!)"  # the latter matches nothing
+
+
+def reader(wildcards):
+    """The library file that reads a data set."""
+    source = config["datasets"][wildcards.dataset]["source"]
+    return f"autospec/data/{READERS.get(source, source)}.py"
 
 
 def run_files(name):

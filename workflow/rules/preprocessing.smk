@@ -1,13 +1,5 @@
 # From raw files to one table a data set, its matched pairs, and the split of each seed.
 
-#: The library file that reads a source, where it is not named like the source.
-READERS = {"digits": "images", "mnist": "images"}
-
-
-def reader(wildcards):
-    source = config["datasets"][wildcards.dataset]["source"]
-    return f"autospec/data/{READERS.get(source, source)}.py"
-
 
 rule preprocess:
     """Read a data set into one table with its quality control: FreeSurfer statistics, or time courses by

@@ -13,6 +13,7 @@ rule report:
         records=expand(f"{OUT}/runs/{{run}}/seed-{{seed}}/run.json", run=ALL_RUNS, seed=SEEDS),
         dropped=expand(f"{PREPARED}/dropped.tsv", dataset=PATHS),
         balance=expand(f"{PREPARED}/balance.tsv", dataset=PATHS),
+        template=str(ROOT / "workflow" / "report" / "report.html.j2"),
         library=library("scripts/report.py"),
     output:
         report=REPORT,
@@ -26,7 +27,5 @@ rule report:
     resources:
         mem_mb=2000,
         runtime=30,
-    params:
-        config=config,
     script:
         "../scripts/report.py"

@@ -1,0 +1,93 @@
+"""What is told before anything runs."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+
+def config_of(repository, name):
+    return yaml.safe_load((repository / "config" / f"{name}.yaml").read_text(encoding="utf-8"))
+
+
+def test_the_default_configuration_is_planned_at_once(repository, snakemake, jobs, tmp_path):
+    snakemake(repository, tmp_path, "-n")
+    begin = time.monotonic()
+    process = snakemake(repository, tmp_path, "-n")
+    assert time.monotonic() - begin < 10  # about 2 s on an idle machine
+    planned = jobs(process.stdout)
+    assert planned["train"] == 8
+    assert planned["simulate_freesurfer"] == planned["simulate_fmri"] == planned["report"] == 1
+    assert planned["preprocess"] == planned["pair"] == planned["split"] == 4
+    assert planned["test_groups"] == planned["figure_groups"] == 4
+    assert planned["compare_tasks"] == planned["figure_tasks"] == 4
+    assert planned["figure_spectra"] == planned["figure_learning"] == 8
+
+
+def test_a_configuration_on_the_command_line_replaces_the_default(repository, snakemake, jobs, tmp_path):
+    process = snakemake(repository, tmp_path, "-n", "--configfile", repository / "config" / "test.yaml")
+    assert "results/test/report.html" in process.stdout
+    assert jobs(process.stdout)["test_groups"] == 2
+
+
+def test_mistakes_in_the_configuration_end_the_run_in_one_message(repository, snakemake, configured, tmp_path):
+    config = config_of(repository, "test")
+    config["datasets"]["digits"]["limitt"] = config["datasets"]["digits"].pop("limit")
+    process = snakemake(repository, tmp_path, "--cores", "1", "--configfile", configured(config), check=False)
+    assert process.returncode != 0
+    assert "datasets.digits.limitt: unknown option. Did you mean 'limit'?" in process.stdout
+    assert "Traceback" not in process.stdout
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("name", ["abide", "mnist"])
+def test_missing_data_end_the_run_before_it_begins(repository, snakemake, configured, tmp_path, name):
+    config = config_of(repository, name)
+    config["data_folders"] = ["data/here"]
+    process = snakemake(repository, tmp_path, "--cores", "1", "--configfile", configured(config), check=False)
+    assert process.returncode != 0
+    dataset = next(iter(config["datasets"].values()))
+    where = " ".join(dataset["where"].split())
+    assert f"What to get: {where}" in process.stdout
+    assert f"Put it in data/here/{dataset['path']}" in process.stdout
+    assert "Traceback" not in process.stdout
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("name", ["abide", "mnist"])
+def test_real_data_are_found_where_the_configuration_says(
+    repository, snakemake, jobs, configured, tmp_path, shared_data, name
+):
+    config = config_of(repository, name)
+    config["data_folders"] = ["nowhere", str(shared_data)]
+    process = snakemake(repository, tmp_path, "-n", "--configfile", configured(config))
+    assert jobs(process.stdout)["preprocess"] == len(config["datasets"])
+
+
+@pytest.mark.parametrize("name", ["config", "test"])
+def test_the_workflow_has_no_lint(repository, snakemake, tmp_path, name):
+    process = snakemake(repository, tmp_path, "--lint", "--configfile", repository / "config" / f"{name}.yaml")
+    assert "Congratulations" in process.stdout
+
+
+def test_a_lock_left_by_a_killed_run_is_taken_away(repository, tmp_path):
+    (tmp_path / "Snakefile").write_text("rule all:\n    output: 'done'\n    shell: 'sleep 3; touch done'\n")
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--rerun-incomplete"]
+    unlock = [sys.executable, repository / "workflow" / "unlock.py"]
+    quiet = {"cwd": tmp_path, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    subprocess.run(unlock, cwd=tmp_path, check=True)
+    run = subprocess.Popen(command, **quiet)
+    while not list((tmp_path / ".snakemake" / "locks").glob("*")):
+        assert run.poll() is None
+        time.sleep(0.1)
+    alive = subprocess.run(unlock, cwd=tmp_path, capture_output=True, text=True)
+    assert alive.returncode != 0 and f"process {run.pid}" in alive.stderr
+    run.kill()
+    run.wait()
+    assert list((tmp_path / ".snakemake" / "locks").glob("*"))
+    subprocess.run(unlock, cwd=tmp_path, check=True)
+    subprocess.run(command, check=True, **quiet)
+    assert Path(tmp_path / "done").exists()

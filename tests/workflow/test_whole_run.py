@@ -1,0 +1,146 @@
+"""One whole run on tiny data, and what makes which part of it run again."""
+
+import json
+import os
+
+import pytest
+import yaml
+
+pytestmark = pytest.mark.xdist_group("whole run")
+
+
+@pytest.fixture(scope="module")
+def finished(copied, snakemake, tmp_path_factory):
+    """A folder in which the test configuration ran, from a copy of the repository that may be edited."""
+    folder = tmp_path_factory.mktemp("run")
+    configuration = copied / "config" / "test.yaml"
+    snakemake(copied, folder, "--cores", "2", "--show-failed-logs", "--configfile", configuration)
+    return folder
+
+
+@pytest.fixture
+def planned(copied, snakemake, jobs, finished):
+    """Which rules would run now, and how often; `changes` go over the test configuration."""
+
+    def plan(**changes) -> dict[str, int]:
+        config = yaml.safe_load((copied / "config" / "test.yaml").read_text())
+        for section, options in changes.items():
+            config[section] = {**config.get(section, {}), **options} if isinstance(options, dict) else options
+        path = finished / "config.yaml"
+        path.write_text(yaml.safe_dump(config, sort_keys=False))
+        return jobs(snakemake(copied, finished, "-n", "--configfile", path).stdout)
+
+    return plan
+
+
+@pytest.fixture
+def edited(copied):
+    """Append a comment to files of the copy; they are put back afterwards."""
+    originals = {}
+
+    def edit(name: str) -> None:
+        path = copied / "workflow" / "autospec" / name
+        originals[path] = (path.read_bytes(), path.stat())
+        path.write_bytes(originals[path][0] + b"\n# edited\n")
+
+    yield edit
+    for path, (content, stat) in originals.items():
+        path.write_bytes(content)
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def test_everything_asked_for_is_made(finished):
+    results = finished / "results" / "test"
+    runs = sorted(path.name for path in (results / "runs").iterdir())
+    assert len(runs) == 7
+    for run in runs:
+        for seed in (0, 1):
+            folder = results / "runs" / run / f"seed-{seed}"
+            names = {path.name for path in folder.iterdir()}
+            assert names == {"spectra.parquet", "labelings.parquet", "metrics.parquet", "run.json"}
+            record = json.loads((folder / "run.json").read_text())
+            assert record["seed"] == seed and record["status"] == "finished"
+        for kind in ("spectra", "learning"):
+            for suffix in ("pdf", "svg", "png", "tsv"):
+                assert (results / "figures" / kind / f"{run}.{suffix}").stat().st_size > 0
+    assert len(list((results / "figures" / "groups").glob("*.svg"))) == 2
+    assert len(list((results / "figures" / "tasks").glob("*.svg"))) == 3
+    assert "claim" in (results / "statistics" / "claims.tsv").read_text()
+    assert "<html" in (results / "report.html").read_text()
+
+
+def test_no_subject_stands_in_the_report(finished):
+    report = (finished / "results" / "test" / "report.html").read_text()
+    assert "sub-0001" not in report
+
+
+def test_every_job_leaves_a_log_and_a_benchmark(finished):
+    for rule in ("simulate_freesurfer", "preprocess", "pair", "split", "train", "test_groups", "claims", "report"):
+        folder = finished / "logs" / rule
+        assert list(folder.glob("*.log")) and list(folder.glob("*.benchmark.tsv")), rule
+
+
+def test_a_second_run_does_nothing(copied, snakemake, finished):
+    configuration = copied / "config" / "test.yaml"
+    process = snakemake(copied, finished, "--cores", "1", "--configfile", configuration)
+    assert "Nothing to be done" in process.stdout
+
+
+def test_touching_a_library_file_without_changing_it_reruns_nothing(copied, planned):
+    os.utime(copied / "workflow" / "autospec" / "tables.py")
+    assert planned() == {}
+
+
+def test_editing_a_figure_redraws_it_and_nothing_else(edited, planned):
+    edited("figures/learning.py")
+    assert set(planned()) == {"figure_learning", "report"}
+
+
+def test_editing_the_spectra_retrains_and_does_not_preprocess(edited, planned):
+    edited("spectra/decompose.py")
+    rules = planned()
+    assert rules["train"] == 7
+    assert {"test_groups", "compare_tasks", "claims", "report"} <= set(rules)
+    assert not {"simulate_freesurfer", "simulate_fmri", "preprocess", "pair", "split"} & set(rules)
+
+
+def test_editing_a_test_retrains_nothing(edited, planned):
+    edited("statistics/swaps.py")
+    rules = planned()
+    assert {"test_groups", "claims"} <= set(rules)
+    assert not {"train", "preprocess", "compare_tasks"} & set(rules)
+
+
+def test_editing_a_reader_reads_its_source_alone_again(edited, planned):
+    edited("data/freesurfer.py")
+    assert planned()["preprocess"] == 1
+
+
+def test_editing_how_errors_are_told_reruns_nothing(edited, planned):
+    edited("errors.py")
+    edited("jobs.py")
+    assert planned() == {}
+
+
+def test_another_level_of_significance_retrains_nothing(planned):
+    rules = planned(statistics={"alpha": 0.01})
+    assert rules["test_groups"] == 2
+    assert "train" not in rules
+
+
+def test_another_option_of_one_model_retrains_that_model_alone(planned):
+    rules = planned(models={"lstm": {"hidden": 8, "layers": 1, "learning_rate": 0.01, "batch": 16}})
+    assert rules["train"] == 3
+
+
+def test_an_added_seed_trains_itself_alone(copied, snakemake, jobs, finished):
+    results = finished / "results" / "test" / "runs"
+    before = {path: json.loads(path.read_text()) for path in results.glob("*/seed-0/run.json")}
+    config = yaml.safe_load((copied / "config" / "test.yaml").read_text()) | {"seeds": 3}
+    path = finished / "three.yaml"
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
+    target = f"results/test/runs/{next(iter(before)).parents[1].name}/seed-2/run.json"
+    snakemake(copied, finished, target, "--cores", "1", "--show-failed-logs", "--configfile", path)
+    assert json.loads((finished / target).read_text())["seed"] == 2
+    kept = next(iter(before))
+    assert json.loads(kept.read_text())["measured"] == before[kept]["measured"]
