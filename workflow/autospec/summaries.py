@@ -2,8 +2,10 @@
 
 import numpy as np
 
+_FLOAT32_EPS = float(np.finfo(np.float32).eps)
 
-def summarise(singular_values, larger_side=None, eps=np.finfo(np.float32).eps):
+
+def summarise(singular_values, larger_side=None, eps=_FLOAT32_EPS):
     """Sum up spectra s_1 >= s_2 >= ... >= s_r.
 
     Parameters

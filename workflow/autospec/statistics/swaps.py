@@ -1,0 +1,242 @@
+"""The test of groups: swaps of labels within matched pairs.
+
+The truth is compared with relabellings of the same trained network, so p holds for any network and
+any number of seeds, provided training did not use the labels.
+"""
+
+import logging
+
+import numpy as np
+import pandas as pd
+
+from autospec.errors import InputError
+from autospec.statistics.labelings import read_labelings
+from autospec.statistics.multiplicity import adjust
+from autospec.statistics.ranks import counts_at_least, monte_carlo_interval, standardise
+
+STATISTICS = ("spectral_ratio", "gradient_difference", "group_loss")
+
+_FLOOR = 1e-6
+_TINY = 1e-30
+
+_KEY = ["statistic", "layer", "depth", "index"]
+
+
+def cell_values(labelings):
+    """The three statistics of one seed under every labeling.
+
+    Parameters
+    ----------
+    labelings : Labelings
+
+    Returns
+    -------
+    cells : DataFrame
+        `statistic`, `layer`, `depth`, `index` (from 1; 0 for the Frobenius norm and for the
+        loss) and `log_effect`, whose exponential is a ratio: of the two groups' singular values, of the
+        difference under the truth to its typical value under relabelling, of the two losses.
+    x : ndarray, shape (labelings, cells)
+        Means over epochs: of log s_other - log s_reference; of log s_difference; of loss_other -
+        loss_reference. Singular values are floored at 1e-6 of the largest.
+    """
+    keys, columns, log_effects = [], [], []
+    for layer, values in labelings.layers.items():
+        common = min(values.reference.shape[-1], values.other.shape[-1])
+        ratio = _log(values.other[..., :common]) - _log(values.reference[..., :common])
+        ratio = ratio.mean(axis=0)
+        norm = np.log(np.maximum(values.frobenius, _TINY))[..., None]
+        difference = np.concatenate([norm, _log(values.difference)], axis=-1).mean(axis=0)
+        columns += [ratio, difference]
+        log_effects += [ratio[0], difference[0] - difference.mean(axis=0)]
+        keys += [("spectral_ratio", layer, values.depth, k + 1) for k in range(common)]
+        keys += [("gradient_difference", layer, values.depth, k) for k in range(difference.shape[-1])]
+    columns.append((labelings.loss_other - labelings.loss_reference).mean(axis=0)[:, None])
+    means = [
+        np.maximum(loss[:, 0].mean(), _TINY) for loss in (labelings.loss_other, labelings.loss_reference)
+    ]
+    log_effects.append(np.log(means[:1]) - np.log(means[1:]))
+    keys.append(("group_loss", "", -1, 0))
+    cells = pd.DataFrame(keys, columns=_KEY)
+    cells["log_effect"] = np.concatenate(log_effects)
+    return cells, np.concatenate(columns, axis=1)
+
+
+def swap_test(cells, x, alpha=0.05, correction="bh"):
+    """Test every cell, every layer and everything together.
+
+    Parameters
+    ----------
+    cells : DataFrame
+        As from `cell_values`, means over seeds.
+    x : ndarray, shape (labelings, cells)
+        Row 0 is the truth.
+    alpha : float
+    correction : {"bh", "by", "holm"}
+
+    Returns
+    -------
+    cells : DataFrame
+        One row a usable cell, with `estimate`, `effect` (a ratio, see `cell_values`), `z`, `p` by
+        rank with its Monte-Carlo interval, `q` over all cells of all statistics, `significant`, and
+        `p_within_layer`: how often the layer's largest |z| reaches this cell's.
+    layers : DataFrame
+        One row a statistic and layer: `cells`, how many were `dropped` (constant over labelings or
+        not finite, for all labelings alike), p of the largest |z| over indices, q over these rows.
+        p is NaN where no cell is usable.
+    overall : dict
+        Under `statistics` p of each statistic, and p of all: the smallest layer p (min-p), ranked
+        among the smallest layer p of every labeling. None where nothing could be tested.
+    """
+    labelings = len(x)
+    z, usable = standardise(x)
+    # A larger difference of gradients tells against the null hypothesis, a smaller one does not.
+    comparison = np.where((cells["statistic"] == "gradient_difference").to_numpy(), z, np.abs(z))
+
+    count = counts_at_least(comparison)[0]
+    low, high = monte_carlo_interval(count, labelings)
+    tested = cells.drop(columns="log_effect").assign(
+        estimate=x[0], effect=np.exp(cells["log_effect"]), z=z[0], p=count / labelings, p_low=low, p_high=high
+    )
+
+    family, rows, within = [], [], np.full(len(cells), np.nan)
+    for (statistic, layer, depth), members in cells.groupby(
+        ["statistic", "layer", "depth"], sort=False
+    ).indices.items():
+        kept = members[usable[members]]
+        row = {"statistic": statistic, "layer": layer, "depth": depth}
+        row |= {"cells": len(kept), "dropped": len(members) - len(kept)}
+        if len(kept):
+            maximum = comparison[:, kept].max(axis=1)
+            layer_count = counts_at_least(maximum)
+            family.append(layer_count)
+            reached = np.round(maximum, 6)[:, None] >= np.round(comparison[0, kept], 6)
+            within[kept] = reached.mean(axis=0)
+            strongest = kept[np.argmax(comparison[0, kept])]
+            row |= _p(layer_count, labelings)
+            row |= {
+                "strongest_index": cells["index"].iloc[strongest],
+                "effect": tested["effect"].iloc[strongest],
+            }
+        rows.append(row)
+    names = ["p", "p_low", "p_high", "strongest_index", "effect"]
+    layers = pd.DataFrame(rows).reindex(columns=["statistic", "layer", "depth", "cells", "dropped", *names])
+    layers.insert(8, "q", adjust(layers["p"], correction))
+
+    tested["p_within_layer"] = within
+    tested = tested[usable].reset_index(drop=True)
+    tested.insert(10, "q", adjust(tested["p"], correction))
+    tested.insert(11, "significant", tested["q"] <= alpha)
+
+    counts = np.array(family).reshape(-1, labelings)
+    of_family = layers.loc[layers["p"].notna(), "statistic"].to_numpy()
+    by_statistic = {name: _min_p(counts[of_family == name], labelings) for name in STATISTICS}
+    overall = {"statistics": by_statistic, **_min_p(counts, labelings)}
+    return tested, layers, overall
+
+
+def compare_groups(records, alpha=0.05, correction="bh"):
+    """The swap test of one configuration's runs, over all finished seeds.
+
+    Parameters
+    ----------
+    records : mapping of path to dict
+        Run folder and its `run.json`, one for each seed.
+    alpha, correction
+        As in `swap_test`.
+
+    Returns
+    -------
+    cells, layers : DataFrame
+        As from `swap_test`.
+    overall : dict
+        As from `swap_test`, with the run's identity, how many labelings and seeds, how many seeds
+        diverged and were left out, whether the p-values are exact, and the caution to print.
+
+    Raises
+    ------
+    InputError
+        Every seed diverged, or the seeds have different labelings or layers.
+    """
+    finished = {folder: record for folder, record in records.items() if record["status"] == "finished"}
+    first = next(iter(records.values()))
+    if not finished:
+        raise InputError(
+            f"{next(iter(records))}: all {len(records)} seed(s) diverged, wanted at least one finished. "
+            "Lower `learning_rate` of this model in the configuration."
+        )
+    cells, total, log_effect = None, 0.0, 0.0
+    for folder, record in finished.items():
+        seed_cells, x = cell_values(read_labelings(folder / "labelings.parquet", record["groups"]))
+        if cells is None:
+            cells = seed_cells
+        elif not cells[_KEY].equals(seed_cells[_KEY]) or x.shape != total.shape:
+            raise InputError(
+                f"{folder}/labelings.parquet: found {x.shape[0]} labelings of {x.shape[1]} values, wanted "
+                "the "
+                f"{total.shape[0]} of {total.shape[1]} that the other seeds have. Delete the runs and "
+                "train again."
+            )
+        total = total + x
+        log_effect = log_effect + seed_cells["log_effect"]
+    cells["log_effect"] = log_effect / len(finished)
+    cells, layers, overall = swap_test(cells, total / len(finished), alpha, correction)
+
+    exact = not first["labels_used"]
+    dropped = int(layers["dropped"].sum())
+    if dropped:
+        logging.info("%d cells are constant over labelings and are dropped for all labelings alike", dropped)
+    measured = [record["measured"] for record in finished.values()]
+    return (
+        cells,
+        layers,
+        overall
+        | {
+            **{name: first[name] for name in ("dataset", "model", "task", "activation", "shape")},
+            "groups": list(first["groups"]),
+            "simulated": first["simulated"],
+            "labelings": len(total),
+            "smallest_p": 1 / len(total),
+            "seeds": len(finished),
+            "status_counts": {"finished": len(finished), "diverged": len(records) - len(finished)},
+            "dropped_cells": dropped,
+            "alpha": alpha,
+            "correction": correction,
+            "exact": exact,
+            "caution": _CAUTION if exact else _DESCRIPTIVE,
+            "family": f"{len(cells)} cells (statistic, layer and index) of this run, corrected by "
+            f"{correction.upper()}; "
+            f"{int(layers['p'].notna().sum())} layers and statistics for the overall p (min-p over the "
+            "same swaps)",
+            "measured": measured,
+        },
+    )
+
+
+_CAUTION = (
+    "Exact if, within a pair, the two people's data are exchangeable given the matching variables; "
+    "unmeasured "
+    "confounds remain. The inference is about these people and this pairing. Every layer tests the same null "
+    "hypothesis: 'seen at this layer' does not mean 'not at another', which needs a contrast."
+)
+_DESCRIPTIVE = (
+    "Descriptive only: the labels were used in training, so a relabelling would have trained another "
+    "network. These "
+    "ranks are no p-values of a test of groups."
+)
+
+
+def _log(singular_values):
+    floor = np.maximum(_FLOOR * singular_values[..., :1], _TINY)
+    return np.log(np.maximum(singular_values, floor))
+
+
+def _p(counts, labelings):
+    low, high = monte_carlo_interval(counts[0], labelings)
+    return {"p": counts[0] / labelings, "p_low": float(low), "p_high": float(high)}
+
+
+def _min_p(counts, labelings):
+    """min-p over a family; counts has shape (members, labelings)."""
+    if not len(counts):
+        return {"p": None, "p_low": None, "p_high": None}
+    return _p(counts_at_least(-counts.min(axis=0)), labelings)
