@@ -10,17 +10,28 @@ from autospec.statistics.claims import judge_claims
 from autospec.statistics.stability import stability_over_trainings
 from autospec.statistics.swaps import compare_groups
 from autospec.statistics.tasks import compare_tasks
-from autospec.tables import LABELINGS, METRICS, SPECTRA, read_json, read_tsv, write_json, write_parquet, write_tsv
+from autospec.tables import (
+    LABELINGS,
+    METRICS,
+    SPECTRA,
+    read_json,
+    read_tsv,
+    write_json,
+    write_parquet,
+    write_tsv,
+)
 
 GROUPS = ["control", "patient"]
 MLP = {
-    "autoencoding": {"encoder.0": (64, 84), "encoder.2": (32, 64), "encoder.4": (16, 32), "decoder.0": (32, 16),
-                     "decoder.2": (64, 32), "decoder.4": (84, 64)},
+    "autoencoding": {"encoder.0": (64, 84), "encoder.2": (32, 64), "encoder.4": (16, 32),
+                     "decoder.0": (32, 16), "decoder.2": (64, 32), "decoder.4": (84, 64)},
     "classification": {"encoder.0": (64, 84), "encoder.2": (32, 64), "encoder.4": (16, 32), "head": (2, 16)},
 }  # fmt: skip
 LAYERS = {task: {f"{name}.weight": shape for name, shape in layers.items()} for task, layers in MLP.items()}
 EPOCHS = 6
 LABELINGS_DRAWN = 100
+#: Nobody; a label that no page may show.
+SUBJECT = "sub-SECRET0042"
 
 
 def run_name(dataset="freesurfer", model="mlp", task="autoencoding", activation="relu", shape="default"):
@@ -47,7 +58,9 @@ def _labelings(task, noise):
                 for group, effect in ((GROUPS[0], 0.0), (GROUPS[1], shift), ("difference", 2 * shift)):
                     values = decay * np.exp(effect + 0.1 * noise.standard_normal(rank))
                     norm = float(np.sqrt((values**2).sum()))
-                    rows.append((epoch, labeling, layer, depth, "gradient", group, 4, norm, np.sort(values)[::-1]))
+                    rows.append(
+                        (epoch, labeling, layer, depth, "gradient", group, 4, norm, np.sort(values)[::-1])
+                    )
         for labeling in range(LABELINGS_DRAWN):
             for group in GROUPS:
                 loss = [0.5 + 0.1 * (labeling == 0 and group == GROUPS[1]) + 0.02 * noise.standard_normal()]
@@ -86,11 +99,14 @@ def make_run(root, dataset="freesurfer", task="autoencoding", seed=0, status="fi
             (score, 0.8 - 0.5 * np.exp(-epoch / 3) - gap - shift),
         )
     ]
-    table = pa.Table.from_pandas(pd.DataFrame(metrics, columns=METRICS.names), schema=METRICS, preserve_index=False)
+    table = pa.Table.from_pandas(
+        pd.DataFrame(metrics, columns=METRICS.names), schema=METRICS, preserve_index=False
+    )
     write_parquet(table, folder / "metrics.parquet")
     record = {
-        "dataset": dataset, "model": "mlp", "task": task, "activation": "relu", "shape": "default", "seed": seed,
-        "status": status, "groups": GROUPS, "labels_used": task == "classification", "simulated": simulated,
+        "dataset": dataset, "model": "mlp", "task": task, "activation": "relu", "shape": "default",
+        "seed": seed, "status": status, "groups": GROUPS,
+        "labels_used": task == "classification", "simulated": simulated,
         "description": "Simulated FreeSurfer tables of 160 people." if simulated else "Made for a test.",
         "n": {"train": {"control": 52, "patient": 52}, "test": {"control": 12, "patient": 12}},
         "parameters": 12345, "versions": {"python": "3.11", "torch": "2.13.0", "numpy": "2.3.0"},
@@ -120,7 +136,9 @@ def make_group_tables(root, paths, yardsticks=True):
     write_tsv(layers, folder / "layers.tsv")
     write_tsv(stability_over_trainings(_by_folder(paths)), folder / "stability.tsv")
     rows = [("largest_t", 4.2, 0.005, 0.0, 0.02, 200), ("covariance_distance", 3.0, 0.03, 0.01, 0.06, 200)]
-    write_tsv(pd.DataFrame(rows, columns=["name", "value", "p", "p_low", "p_high", "P"]), folder / "yardsticks.tsv")
+    write_tsv(
+        pd.DataFrame(rows, columns=["name", "value", "p", "p_low", "p_high", "P"]), folder / "yardsticks.tsv"
+    )
     write_json(overall | {"pairs": 64}, folder / "overall.json")
     return folder
 
@@ -145,9 +163,6 @@ def task_cells(records):
     return make_task_cells(records["autoencoding"][0].parents[3], **records)
 
 
-SUBJECT = "sub-SECRET0042"
-
-
 def make_report_inputs(root, paths, tables, cells):
     """Claims, balance and dropped rows as the report reads them. Returns its keyword arguments."""
     prepared = root / "preprocessed" / "freesurfer"
@@ -159,7 +174,8 @@ def make_report_inputs(root, paths, tables, cells):
     })  # fmt: skip
     pairs = people.iloc[2:].reset_index(drop=True)
     write_tsv(balance_table(people, pairs, tuple(GROUPS), ["site", "sex"], ["age"]), prepared / "balance.tsv")
-    rows = [("subject", SUBJECT, f"subject {SUBJECT} has no MRI"), ("subject", "sub-0001", "motion above 0.5 mm"),
+    rows = [("subject", SUBJECT, f"subject {SUBJECT} has no MRI"),
+            ("subject", "sub-0001", "motion above 0.5 mm"),
             ("feature", "Left-Vessel", "constant in all people")]  # fmt: skip
     write_tsv(pd.DataFrame(rows, columns=["kind", "label", "reason"]), prepared / "dropped.tsv")
     return {
@@ -171,3 +187,10 @@ def make_report_inputs(root, paths, tables, cells):
         "dropped": [prepared / "dropped.tsv"],
         "records": paths,
     }
+
+
+@pytest.fixture(scope="session")
+def report_inputs(records, group_tables, task_cells):
+    """Everything that the report reads but the figures."""
+    paths = [path for seeds in records.values() for path in seeds]
+    return make_report_inputs(paths[0].parents[3], paths, list(group_tables.values()), task_cells)

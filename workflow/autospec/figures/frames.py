@@ -43,7 +43,9 @@ def finished(records: Iterable[str | Path]) -> tuple[list[Path], list[dict]]:
     return [folder for folder, _ in kept], [record for _, record in kept]
 
 
-def read_spectra(folders: Iterable[Path], quantities: tuple[str, ...], leading: int | None = None) -> pd.DataFrame:
+def read_spectra(
+    folders: Iterable[Path], quantities: tuple[str, ...], leading: int | None = None
+) -> pd.DataFrame:
     """Read spectra with one row a singular value.
 
     Parameters
@@ -92,8 +94,12 @@ def over_seeds(frame: pd.DataFrame, by: list[str], value: str = "value", log: bo
     DataFrame
         Columns of `by`, mean, low, high, seeds; in the order of `by`.
     """
-    grouped = frame.assign(_mean=np.log(np.maximum(frame[value], 0)) if log else frame[value]).groupby(by, sort=True)
-    summary = grouped.agg(mean=("_mean", "mean"), low=(value, "min"), high=(value, "max"), seeds=(value, "size"))
+    grouped = frame.assign(_mean=np.log(np.maximum(frame[value], 0)) if log else frame[value]).groupby(
+        by, sort=True
+    )
+    summary = grouped.agg(
+        mean=("_mean", "mean"), low=(value, "min"), high=(value, "max"), seeds=(value, "size")
+    )
     if log:
         summary["mean"] = np.exp(summary["mean"])
     return summary.reset_index()

@@ -13,8 +13,6 @@ from autospec.figures import style
 from autospec.figures.frames import finished, layers_in_order, over_seeds, read_spectra
 from autospec.tables import read_json, read_tsv
 
-#: The index of the gradient difference that is no singular value; 0 puts it first.
-FROBENIUS = "frobenius"
 #: A few seeds that agree give any g_z; beyond this all are just large.
 LARGE_G = 5.0
 
@@ -64,17 +62,35 @@ def draw_groups(
     table = table[["panel", "layer", "depth", "column", "value", "significant"]]
 
     order = layers_in_order(table[table["panel"] != "stability"])
-    marked = "significant after correction" if summary["exact"] else f"q ≤ {summary['alpha']:g}, descriptive only"
+    marked = (
+        "significant after correction" if summary["exact"] else f"q ≤ {summary['alpha']:g}, descriptive only"
+    )
     keys = [
         Line2D([], [], color="black", marker="o", linestyle="", markersize=2.5, label=f"a, b: {marked}"),
         Line2D(
-            [], [], color="black", marker="o", linestyle="", markersize=2.5, markerfacecolor="white",
+            [],
+            [],
+            color="black",
+            marker="o",
+            linestyle="",
+            markersize=2.5,
+            markerfacecolor="white",
             label="d: stable over trainings",
         ),
-        Line2D([], [], color=style.MISSING, marker="s", linestyle="", markersize=5, label="no such index, or constant"),
+        Line2D(
+            [],
+            [],
+            color=style.MISSING,
+            marker="s",
+            linestyle="",
+            markersize=5,
+            label="no such index, or constant",
+        ),
     ]
     title = f"Where and when groups differ: {style.run_title(record)}"
-    figure = style.new_figure(style.TWO_COLUMNS, 42 + 6.4 * len(order), title, _note(cells, summary, len(kept)), keys)
+    figure = style.new_figure(
+        style.TWO_COLUMNS, 42 + 6.4 * len(order), title, _note(cells, summary, len(kept)), keys
+    )
     if record["simulated"]:
         style.mark_simulated(figure)
     axes = figure.subplots(2, 2)
@@ -88,10 +104,14 @@ def draw_groups(
     }  # fmt: skip
     for axis, (name, (heading, scale, across, colours)) in zip(axes.flat, looks.items(), strict=True):
         stable = name == "stability"
-        mesh = draw_map(axis, panels[name], order, colours, filled=not stable, cap=LARGE_G if stable else np.inf)
+        mesh = draw_map(
+            axis, panels[name], order, colours, filled=not stable, cap=LARGE_G if stable else np.inf
+        )
         axis.set_title(heading, loc="left", fontweight="bold")
         axis.set_xlabel(across)
-        bar = figure.colorbar(mesh, ax=axis, shrink=0.85, aspect=14, pad=0.15, extend="both" if stable else "neither")
+        bar = figure.colorbar(
+            mesh, ax=axis, shrink=0.85, aspect=14, pad=0.15, extend="both" if stable else "neither"
+        )
         bar.set_label(scale)
         bar.outline.set_linewidth(0.5)
         bar.ax.tick_params(width=0.5, size=2)
@@ -104,7 +124,9 @@ def draw_groups(
     return figure, table
 
 
-def draw_map(axis, panel: pd.DataFrame, order: list[str], colours: Colormap, filled: bool = True, cap: float = np.inf):
+def draw_map(
+    axis, panel: pd.DataFrame, order: list[str], colours: Colormap, filled: bool = True, cap: float = np.inf
+):
     """Draw one map of layers (down, in forward order) by column, centred on 0.
 
     Parameters
@@ -157,7 +179,7 @@ def _panel(frame: pd.DataFrame, column: str, value: str) -> pd.DataFrame:
         {
             "layer": frame["layer"],
             "depth": frame["depth"],
-            "column": frame[column].astype(str).replace(FROBENIUS, "0").astype(int),
+            "column": frame[column].astype(int),
             "value": frame[value].astype(float),
             "significant": frame["significant"].astype(bool),
         }
@@ -171,7 +193,13 @@ def _by_epoch(folders: list[Path], reference: str, other: str) -> pd.DataFrame:
     with np.errstate(divide="ignore", invalid="ignore"):
         value = np.log2(wide[other] / wide[reference])
     return pd.DataFrame(
-        {"layer": wide["layer"], "depth": wide["depth"], "column": wide["epoch"], "value": value, "significant": False}
+        {
+            "layer": wide["layer"],
+            "depth": wide["depth"],
+            "column": wide["epoch"],
+            "value": value,
+            "significant": False,
+        }
     )
 
 
@@ -180,7 +208,14 @@ def _layer_p(axis, layers: pd.DataFrame, order: list[str], alpha: float) -> None
     axis.text(1.02, -0.62, "layer p", va="bottom", **margin)
     for _, row in layers[layers["p"].notna()].iterrows():
         weight = "bold" if row["q"] <= alpha else "normal"
-        axis.text(1.02, order.index(row["layer"]), style.format_p(row["p"]), va="center", fontweight=weight, **margin)
+        axis.text(
+            1.02,
+            order.index(row["layer"]),
+            style.format_p(row["p"]),
+            va="center",
+            fontweight=weight,
+            **margin,
+        )
 
 
 def _note(cells: pd.DataFrame, summary: dict, seeds: int) -> str:
@@ -203,5 +238,9 @@ def group_sentence(summary: dict) -> str:
     """Say in one line what the group tests of a run found and what kind of statement it is."""
     if summary["p"] is None:
         return "Nothing could be tested: every cell is the same under every labeling."
-    kind = "exact under exchangeability within pairs" if summary["exact"] else "descriptive: training used the labels"
+    kind = (
+        "exact under exchangeability within pairs"
+        if summary["exact"]
+        else "descriptive: training used the labels"
+    )
     return f"Overall p = {style.format_p(summary['p'])} (P = {summary['labelings']} labelings, {kind})."

@@ -16,7 +16,11 @@ PARTS = ("train", "test")
 
 def read_metrics(folders: Iterable[Path]) -> pd.DataFrame:
     """Read metrics of runs as a frame with columns seed, epoch, part, group, metric, value."""
-    frame = read_runs(folders, "metrics").select(["seed", "epoch", "part", "group", "metric", "value"]).to_pandas()
+    frame = (
+        read_runs(folders, "metrics")
+        .select(["seed", "epoch", "part", "group", "metric", "value"])
+        .to_pandas()
+    )
     return frame.astype({"part": str, "group": str, "metric": str})
 
 
@@ -55,7 +59,9 @@ def draw_learning(records: Iterable[str | Path]) -> tuple[Figure, pd.DataFrame]:
             for group, colour in colours.items():
                 line = panel[panel["group"] == group]
                 axis.plot(line["epoch"], line["mean"], color=colour, linestyle=dashes[group], label=group)
-                axis.fill_between(line["epoch"], line["low"], line["high"], color=colour, alpha=0.15, linewidth=0)
+                axis.fill_between(
+                    line["epoch"], line["low"], line["high"], color=colour, alpha=0.15, linewidth=0
+                )
             axis.set_title(f"{metric.replace('_', ' ')}, {part}")
             axis.set_xlabel("epoch")
             style.epoch_ticks(axis)

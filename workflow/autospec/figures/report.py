@@ -27,12 +27,12 @@ _FIELDS = ("dataset", "model", "task", "activation", "shape")
 
 CAUTIONS = (
     "Inference is about these people and this pairing. Confounds that were not measured remain.",
-    "Every layer tests the same null hypothesis. A difference seen at one layer and not at another is no evidence "
-    "that the layers differ; that needs a contrast of the two.",
-    "Simpler tests on the inputs are better at finding that groups differ; their p stands beside ours. The question "
-    "here is where and when a network learns differently.",
-    "Where training uses the group as its label (classification of the diagnosis), the label is in the gradient. "
-    "Such results are descriptive: their p are ranks, not tests.",
+    "Every layer tests the same null hypothesis. A difference seen at one layer and not at another is "
+    "no evidence that the layers differ; that needs a contrast of the two.",
+    "Simpler tests on the inputs are better at finding that groups differ; their p stands beside ours. "
+    "The question here is where and when a network learns differently.",
+    "Where training uses the group as its label (classification of the diagnosis), the label is in the "
+    "gradient. Such results are descriptive: their p are ranks, not tests.",
     "Stability over trainings tests repeated trainings on the same people. It is no evidence about groups.",
 )
 
@@ -108,7 +108,9 @@ def _number(value) -> str:
         return "yes" if value else "no"
     if isinstance(value, int | np.integer):
         return f"{value:,}"
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 or value.is_integer() else f"{value:.3g}"
+    return str(value)
 
 
 def _p(value) -> str:
@@ -130,10 +132,15 @@ def _runs(records: Iterable[str | Path]) -> list[dict]:
             metrics = read_metrics([folder for _, folder in kept])
             final = metrics[metrics["epoch"] == metrics["epoch"].max()]
             final = over_seeds(final, ["metric", "part", "group"])
-            learned = final.sort_values(["metric", "part"], ascending=[True, False], kind="stable").to_dict("records")
+            learned = final.sort_values(["metric", "part"], ascending=[True, False], kind="stable").to_dict(
+                "records"
+            )
         measured = [record["measured"] for record, _ in pairs]
         runs.append(
-            {field: first[field] for field in (*_FIELDS, "groups", "simulated", "description", "n", "parameters")}
+            {
+                field: first[field]
+                for field in (*_FIELDS, "groups", "simulated", "description", "n", "parameters")
+            }
             | {
                 "name": name,
                 "labels_used": first["labels_used"],
@@ -144,7 +151,9 @@ def _runs(records: Iterable[str | Path]) -> list[dict]:
                 "devices": ", ".join(sorted({str(record["device"]) for record, _ in pairs})),
                 "threads": ", ".join(sorted({str(record["threads"]) for record, _ in pairs})),
                 "seconds": sum(m["wall_seconds"] for m in measured if m.get("wall_seconds")),
-                "memory": max((m["peak_memory_mb"] for m in measured if m.get("peak_memory_mb")), default=None),
+                "memory": max(
+                    (m["peak_memory_mb"] for m in measured if m.get("peak_memory_mb")), default=None
+                ),
                 "options": first["options"],
                 "inputs": {Path(name).name: digest for name, digest in first["inputs"].items()},
                 "versions": first["versions"],
@@ -153,12 +162,16 @@ def _runs(records: Iterable[str | Path]) -> list[dict]:
     return runs
 
 
-def _datasets(runs: list[dict], balance: Iterable[str | Path], dropped: Iterable[str | Path]) -> dict[str, dict]:
+def _datasets(
+    runs: list[dict], balance: Iterable[str | Path], dropped: Iterable[str | Path]
+) -> dict[str, dict]:
     """Where each data set comes from, how its pairs came out, who was left out and why."""
     datasets: dict[str, dict] = {}
     for run in runs:
         shown = {name: run[name] for name in ("groups", "simulated", "description")}
-        datasets.setdefault(run["dataset"], shown | {"balance": [], "people": [], "dropped": [], "largest": None})
+        datasets.setdefault(
+            run["dataset"], shown | {"balance": [], "people": [], "dropped": [], "largest": None}
+        )
     for path in map(Path, balance):
         table = read_tsv(path, dtype={"level": str})
         if path.parent.name not in datasets:
@@ -176,7 +189,8 @@ def _datasets(runs: list[dict], balance: Iterable[str | Path], dropped: Iterable
         table = read_tsv(path, dtype=str)
         # A reason that quotes its own row's label would name a person.
         reasons = [
-            str(reason).replace(str(label), "…") for label, reason in zip(table["label"], table["reason"], strict=True)
+            str(reason).replace(str(label), "…")
+            for label, reason in zip(table["label"], table["reason"], strict=True)
         ]
         counts = table.assign(reason=reasons).groupby(["kind", "reason"]).size().rename("count").reset_index()
         order = counts.sort_values(["kind", "count"], ascending=[False, False], kind="stable")
@@ -199,9 +213,12 @@ def _groups(overall: Iterable, layers: Iterable, yardsticks: Iterable) -> list[d
                 "name": name,
                 "verdict": _verdict(summary),
                 "answer": _answer(summary),
+                "layers_say": _layers_say(summary, table, len(rejecting)),
                 "rejecting": [_layer_words(row, summary["groups"]) for row in rejecting.to_dict("records")],
                 "layer_rows": table.to_dict("records"),
-                "yardstick_rows": read_tsv(yardstick_files[name]).to_dict("records") if name in yardstick_files else [],
+                "yardstick_rows": read_tsv(yardstick_files[name]).to_dict("records")
+                if name in yardstick_files
+                else [],
             }
         )
     return entries
@@ -218,27 +235,53 @@ def _verdict(summary: Mapping) -> str:
 def _answer(summary: Mapping) -> str:
     if summary["p"] is None:
         return "Nothing could be tested: every cell is the same under every relabelling."
-    numbers = f"p = {format_p(summary['p'])} over all layers and statistics, from {summary['labelings']} labelings"
+    numbers = f"{_equals('p', summary['p'])} over all layers and statistics, {summary['labelings']} labelings"
     if not summary["exact"]:
         return (
-            f"Descriptive only, since training used the labels: the truth's rank among relabellings is {numbers}, "
-            "and is not a test of the groups."
+            "Descriptive only, since training used the labels. The truth's rank among relabellings "
+            f"({numbers}) is not a test of the groups."
         )
+    here = "for these people and this pairing"
     if summary["p"] <= summary["alpha"]:
-        return f"Yes, for these people and this pairing: the network learns differently from the two groups ({numbers})."
-    return (
-        f"No evidence, for these people and this pairing, that the network learns differently from the two groups "
-        f"({numbers})."
-    )
+        return f"Yes, {here}: the network learns differently from the two groups ({numbers})."
+    return f"No evidence, {here}, that the network learns differently from the two groups ({numbers})."
+
+
+def _layers_say(summary: Mapping, layers: pd.DataFrame, rejecting: int) -> str:
+    """What leads over to the list of layers, so that layers never say more than the whole does."""
+    if summary["p"] is None:
+        return ""
+    if not rejecting:
+        return "No single layer stands out after correction."
+    if not summary["exact"]:
+        return "Largest ranks by layer, described and not tested:"
+    if summary["p"] <= summary["alpha"]:
+        return "Seen, after correction, at:"
+    text = "These layers pass the correction by themselves; as the whole does not, they are hints at most."
+    if (layers["p"] <= summary["smallest_p"]).any():
+        text += (
+            " In some, the truth is the most extreme of all labelings: more labelings (in the configuration, "
+            "under statistics) would tell how small the overall p can get."
+        )
+    return text
 
 
 def _layer_words(row: Mapping, groups: list[str]) -> str:
     reference, other = groups
-    where = f"{row['layer']}: {row['statistic'].replace('_', ' ')}, p = {format_p(row['p'])}, q = {format_p(row['q'])}"
-    index = "Frobenius norm" if row["strongest_index"] == "frobenius" else f"singular value {row['strongest_index']}"
+    index = int(row["strongest_index"])
+    place = f"singular value {index}" if index else "the Frobenius norm"
+    effect = _number(float(row["effect"]))
     if row["statistic"] == "spectral_ratio":
-        return f"{where}; strongest at {index}, {other} / {reference} = {_number(float(row['effect']))}"
-    return f"{where}; strongest at {index}, {_number(float(row['effect']))} times its usual size under relabelling"
+        size = f"{other} / {reference} = {effect}"
+    else:
+        size = f"{effect} times its usual size under relabelling"
+    tests = f"{_equals('p', row['p'])}, {_equals('q', row['q'])}"
+    return f"{row['layer']}: {row['statistic'].replace('_', ' ')}, {tests}; strongest at {place}, {size}"
+
+
+def _equals(name: str, p: float) -> str:
+    """`p = 0.005`, which a line never breaks."""
+    return f"{name}\u00a0=\u00a0{format_p(p)}"
 
 
 def _figures(paths: Iterable[str | Path], datasets: Mapping[str, dict], captions: Path) -> list[dict]:
@@ -246,13 +289,13 @@ def _figures(paths: Iterable[str | Path], datasets: Mapping[str, dict], captions
     figures = []
     for path in map(Path, paths):
         kind, name = path.parent.name, path.stem
-        entities = dict(part.split("-", 1) for part in name.split("_model-")[0:1]) if name.startswith("data-") else {}
-        dataset = entities.get("data", "")
+        dataset = name.removeprefix("data-").split("_model-")[0]
         caption = captions / f"{kind}.rst"
         text = " ".join(caption.read_text(encoding="utf-8").split()) if caption.exists() else ""
         heading = KINDS.get(kind, kind)
         simulated = datasets.get(dataset, {}).get("simulated", False)
         about = _about(name)
+        named = f"{heading}, {about}{' (simulated data)' if simulated else ''}"
         figures.append(
             {
                 "kind": kind,
@@ -260,7 +303,7 @@ def _figures(paths: Iterable[str | Path], datasets: Mapping[str, dict], captions
                 "about": about,
                 "simulated": simulated,
                 "caption": text,
-                "alt": f"{heading}, {about}{' (simulated data)' if simulated else ''}. {text.split('. ')[0]}.",
+                "alt": f"{named}. {text.split('. ')[0]}.",
                 "source": f"data:{MIME[path.suffix]};base64,{base64.b64encode(path.read_bytes()).decode()}",
             }
         )

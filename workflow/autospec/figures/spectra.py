@@ -39,10 +39,16 @@ def draw_spectra(records: Iterable[str | Path]) -> tuple[Figure, pd.DataFrame]:
 
     layers = layers_in_order(table)
     quantities = [name for name in QUANTITIES if (table["quantity"] == name).any()]
-    note = f"Lines: geometric mean of {len(kept)} trainings; bands: their range. Numbers: index of the singular value."
+    note = (
+        f"Lines: geometric mean of {len(kept)} trainings; bands: their range. "
+        "Numbers: index of the singular value."
+    )
     looks = dict(zip(record["groups"], ((style.REFERENCE, "-"), (style.OTHER, (0, (3, 1.2)))), strict=True))
     looks["all"] = (style.ALL, "-")
-    keys = [Line2D([], [], color=looks[name][0], linestyle=looks[name][1], label=name) for name in record["groups"]]
+    keys = [
+        Line2D([], [], color=looks[name][0], linestyle=looks[name][1], label=name)
+        for name in record["groups"]
+    ]
     if "weight" in quantities:
         keys.append(Line2D([], [], color=style.ALL, label="everyone (weight)"))
     title = f"Spectra over training: {style.run_title(record)}"
@@ -83,7 +89,9 @@ def _panel(axis, panel: pd.DataFrame, looks: dict) -> None:
         colour, dashes = looks[group]
         axis.plot(line["epoch"], line["mean"], color=colour, linestyle=dashes, label=f"{group} {index}")
         axis.fill_between(line["epoch"], line["low"], line["high"], color=colour, alpha=0.18, linewidth=0)
-        ends[index] = line["mean"].iloc[-1] if index not in ends else (ends[index] * line["mean"].iloc[-1]) ** 0.5
+        ends[index] = (
+            line["mean"].iloc[-1] if index not in ends else (ends[index] * line["mean"].iloc[-1]) ** 0.5
+        )
     style.plain_log_ticks(axis)
     low, high = axis.get_ylim()
     drawn: list[float] = []
@@ -92,7 +100,12 @@ def _panel(axis, panel: pd.DataFrame, looks: dict) -> None:
         where = axis.transLimits.transform((0, axis.yaxis.get_transform().transform(end)))[1]
         if all(abs(where - other) > 0.11 for other in drawn):
             axis.annotate(
-                str(index), (panel["epoch"].max(), end), (2, 0), textcoords="offset points", va="center", fontsize=5.5
+                str(index),
+                (panel["epoch"].max(), end),
+                (2, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=5.5,
             )
             drawn.append(where)
     axis.set_ylim(low, high)

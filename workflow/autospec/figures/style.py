@@ -3,6 +3,7 @@
 Sizes are those of a journal page: one column is 89 mm wide, two are 183 mm.
 """
 
+import logging
 import textwrap
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from autospec.tables import atomic_path, write_tsv
+
+# At INFO it tells of every glyph that goes into a PDF: thousands of lines in a job's log.
+logging.getLogger("fontTools").setLevel(logging.WARNING)
 
 ONE_COLUMN = 89.0
 TWO_COLUMNS = 183.0
@@ -164,7 +168,13 @@ def save(figure: Figure, table: pd.DataFrame, stem: str | Path) -> list[Path]:
 
 def run_title(record: dict) -> str:
     """Name a run for a figure's head, e.g. `freesurfer, MLP, autoencoding, relu`."""
-    names = [record["dataset"], record["model"].upper(), record["task"], record["activation"], record["shape"]]
+    names = [
+        record["dataset"],
+        record["model"].upper(),
+        record["task"],
+        record["activation"],
+        record["shape"],
+    ]
     return ", ".join(name for name in names if name not in ("default", ""))
 
 
@@ -190,8 +200,8 @@ def epoch_ticks(axis) -> None:
 
 
 def format_p(p: float) -> str:
-    """Write a p value with two significant digits (three decimals at most where it is large)."""
-    return f"{p:.3f}" if p >= 0.001 else f"{p:.1e}"
+    """Write a p value with three decimals, or with two significant digits where it is smaller."""
+    return "0" if p == 0 else f"{p:.3f}" if p >= 0.001 else f"{p:.1e}"
 
 
 def _short(value: float, _position=None) -> str:

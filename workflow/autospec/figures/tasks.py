@@ -62,10 +62,12 @@ def draw_tasks(
     ]
     keys += [
         Line2D([], [], color="black", marker="o", linestyle="", label="significant after correction"),
-        Line2D([], [], color="black", marker="o", linestyle="", markerfacecolor="white", label="not significant"),
+        Line2D(
+            [], [], color="black", marker="o", linestyle="", markerfacecolor="white", label="not significant"
+        ),
     ]
     note = (
-        f"Above: mean over epochs and {min(seeds.values())} trainings of s / sum s; bands: range over trainings. "
+        f"Above: mean over epochs and {min(seeds.values())} trainings of s / sum s; bands: their range. "
         "Below: Hedges' g_z over trainings with its 95 % interval; right of 0: larger in classification."
     )
     title = f"Tasks: {record['dataset']}, {record['model'].upper()}"
@@ -142,8 +144,9 @@ def _draw_effects(figure, effects: pd.DataFrame, order: list[str]) -> None:
     reach = np.nanmax(np.abs(effects[["effect_low", "effect_high"]].to_numpy(dtype=float)), initial=2.0)
     axes[0].set_xscale("symlog", linthresh=1)
     axes[0].set_xlim(-1.3 * reach, 1.3 * reach)
-    decades = [10.0**power for power in range(int(np.log10(reach)) + 1)]
-    axes[0].set_xticks([-tick for tick in decades] + [0.0] + decades, minor=False)
+    highest = int(np.log10(reach))
+    decades = sorted({10.0 ** (highest // 2), 10.0**highest})
+    axes[0].set_xticks([-tick for tick in decades] + [0.0] + decades)
     axes[0].xaxis.set_major_formatter(style.FuncFormatter(lambda tick, _: f"{tick:g}".replace("-", "−")))
     axes[0].minorticks_off()
     axes[0].set_yticks(range(len(order)), order)

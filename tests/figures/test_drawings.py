@@ -1,0 +1,224 @@
+"""What is drawn is what the tables hold, and it can be read."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from matplotlib.collections import QuadMesh
+
+from autospec.errors import InputError
+from autospec.figures.groups import draw_groups
+from autospec.figures.learning import draw_learning
+from autospec.figures.spectra import draw_spectra
+from autospec.figures.tasks import draw_tasks
+
+
+@pytest.fixture(scope="module")
+def drawings(records, group_tables, task_cells):
+    def groups(task):
+        folder = group_tables[task]
+        tables = [folder / name for name in ("cells.tsv", "layers.tsv", "stability.tsv", "overall.json")]
+        return draw_groups(records[task], *tables)
+
+    drawn = {
+        "spectra": draw_spectra(records["autoencoding"]),
+        "learning": draw_learning(records["autoencoding"]),
+        "groups": groups("autoencoding"),
+        "descriptive": groups("classification"),
+        "tasks": draw_tasks(records["autoencoding"], records["classification"], task_cells),
+    }
+    for figure, _ in drawn.values():
+        figure.canvas.draw()
+    return drawn
+
+
+def rows(paths, name):
+    """One table of all seeds, read without the library."""
+    frames = [
+        pq.read_table(path.parent / f"{name}.parquet").to_pandas().assign(seed=seed)
+        for seed, path in enumerate(paths)
+    ]
+    return pd.concat(frames)
+
+
+def meshes(figure):
+    return [next(c for c in axis.collections if isinstance(c, QuadMesh)) for axis in figure.axes[:4]]
+
+
+def test_spectra_are_geometric_means_over_seeds(drawings, records):
+    figure, table = drawings["spectra"]
+    frame = rows(records["autoencoding"], "spectra")
+    row = frame[
+        (frame["layer"] == "encoder.2.weight")
+        & (frame["quantity"] == "gradient")
+        & (frame["group"] == "patient")
+    ]
+    seeds = np.array(
+        [
+            [values[4] for values in part.sort_values("epoch")["singular_values"]]
+            for _, part in row.groupby("seed")
+        ]
+    )
+    line = next(line for line in figure.axes[1 * 4 + 2].lines if line.get_label() == "patient 5")
+    np.testing.assert_allclose(line.get_ydata(), np.exp(np.log(seeds.astype(float)).mean(axis=0)), rtol=1e-6)
+    assert list(line.get_xdata()) == [1, 2, 3, 4, 5, 6]
+    behind = table.query(
+        "layer == 'encoder.2.weight' and quantity == 'gradient' and group == 'patient' and index == 5"
+    )
+    np.testing.assert_allclose(behind["mean"], line.get_ydata())
+    np.testing.assert_allclose(behind["low"], seeds.min(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(behind["high"], seeds.max(axis=0), rtol=1e-6)
+
+
+def test_layers_are_drawn_in_the_order_of_the_forward_pass(drawings):
+    names = [axis.get_title(loc="left") for axis in drawings["spectra"][0].axes]
+    layers = [
+        f"{name}.weight"
+        for name in ("encoder.0", "encoder.2", "encoder.4", "decoder.0", "decoder.2", "decoder.4")
+    ]
+    assert [name for name in names if name] == layers
+
+
+def test_learning_curves_are_means_over_seeds(drawings, records):
+    figure, _ = drawings["learning"]
+    frame = rows(records["autoencoding"], "metrics")
+    row = frame[(frame["metric"] == "loss") & (frame["part"] == "test") & (frame["group"] == "control")]
+    axis = next(axis for axis in figure.axes if axis.get_title() == "loss, test")
+    line = next(line for line in axis.lines if line.get_label() == "control")
+    np.testing.assert_allclose(line.get_ydata(), row.groupby("epoch")["value"].mean())
+    titles = [axis.get_title() for axis in figure.axes]
+    assert titles == ["loss, train", "loss, test", "explained variance, train", "explained variance, test"]
+
+
+def test_the_map_of_ratios_holds_log2_of_the_tables_effects(drawings, group_tables):
+    cells = pd.read_csv(group_tables["autoencoding"] / "cells.tsv", sep="\t")
+    ratio = cells[cells["statistic"] == "spectral_ratio"].sort_values(["depth", "index"])
+    drawn = np.asarray(meshes(drawings["groups"][0])[0].get_array())
+    np.testing.assert_allclose(drawn.ravel(), np.log2(ratio["effect"]), atol=1e-9)
+    low, high = meshes(drawings["groups"][0])[0].get_clim()
+    assert low == -high
+
+
+def test_the_map_of_gradient_differences_holds_z_and_the_frobenius_norm_comes_first(drawings, group_tables):
+    cells = pd.read_csv(group_tables["autoencoding"] / "cells.tsv", sep="\t")
+    z = cells[cells["statistic"] == "gradient_difference"].sort_values(["depth", "index"])["z"]
+    axis = drawings["groups"][0].axes[1]
+    np.testing.assert_allclose(np.asarray(meshes(drawings["groups"][0])[1].get_array()).ravel(), z)
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["F", *map(str, range(1, 11))]
+
+
+def test_the_map_by_epoch_is_the_ratio_of_geometric_means(drawings, records):
+    frame = rows(records["autoencoding"], "spectra")
+    frame = frame[(frame["quantity"] == "gradient") & (frame["layer"] == "decoder.2.weight")]
+    logs = frame.assign(log=[np.log2(float(values[0])) for values in frame["singular_values"]])
+    means = logs.pivot_table(index="epoch", columns="group", values="log", observed=True)
+    drawn = np.asarray(meshes(drawings["groups"][0])[2].get_array())[4]
+    np.testing.assert_allclose(drawn, means["patient"] - means["control"], atol=1e-6)
+
+
+def test_marks_stand_at_the_significant_cells_and_nowhere_else(drawings, group_tables):
+    cells = pd.read_csv(group_tables["autoencoding"] / "cells.tsv", sep="\t")
+    ratio = cells[(cells["statistic"] == "spectral_ratio") & cells["significant"]]
+    marks = next(c for c in drawings["groups"][0].axes[0].collections if c.get_gid() == "significant")
+    expected = {
+        (index - 1.0, float(depth)) for index, depth in zip(ratio["index"], ratio["depth"], strict=True)
+    }
+    assert {tuple(place) for place in marks.get_offsets().tolist()} == expected
+    assert expected
+
+
+def test_each_layer_has_its_p_beside_it(drawings, group_tables):
+    layers = pd.read_csv(group_tables["autoencoding"] / "layers.tsv", sep="\t")
+    ratio = layers[layers["statistic"] == "spectral_ratio"].sort_values("depth")
+    texts = {text.get_position()[1]: text for text in drawings["groups"][0].axes[0].texts}
+    assert [texts[depth].get_text() for depth in range(6)] == [f"{p:.3f}" for p in ratio["p"]]
+    bold = [texts[depth].get_fontweight() == "bold" for depth in range(6)]
+    assert bold == list(ratio["q"] <= 0.05)
+
+
+def test_indices_that_a_layer_lacks_are_left_empty(drawings):
+    head = np.ma.getmaskarray(meshes(drawings["descriptive"][0])[0].get_array())[3]
+    assert list(head) == [False] * 2 + [True] * 8
+
+
+def test_the_note_says_whether_p_is_exact_or_descriptive_and_names_the_family(drawings, group_tables):
+    for name, task, word in (
+        ("groups", "autoencoding", "exact"),
+        ("descriptive", "classification", "descriptive"),
+    ):
+        overall = json.loads((group_tables[task] / "overall.json").read_text())
+        note = " ".join(text.get_text() for text in drawings[name][0].texts).replace("\n", " ")
+        assert word in note
+        assert f"p = {overall['p']:.3f} (P = 100 labelings" in note
+        assert overall["family"] in note
+
+
+def test_stability_is_called_by_its_name(drawings):
+    title = drawings["groups"][0].axes[3].get_title(loc="left")
+    assert "Stability over trainings, not evidence about groups" in title
+
+
+def test_tasks_are_drawn_as_shares_of_the_sum(drawings, records):
+    figure, _ = drawings["tasks"]
+    frame = rows(records["classification"], "spectra")
+    frame = frame[
+        (frame["quantity"] == "gradient") & (frame["layer"] == "encoder.4.weight") & (frame["group"] == "all")
+    ]
+    spectra = np.stack(list(frame["singular_values"])).astype(float)
+    axis = next(axis for axis in figure.axes if axis.get_title() == "encoder.4.weight")
+    line = next(line for line in axis.lines if line.get_label() == "classification")
+    expected = (spectra / spectra.sum(axis=1, keepdims=True)).mean(axis=0)
+    np.testing.assert_allclose(line.get_ydata(), expected, rtol=1e-6)
+
+
+def test_only_layers_of_both_tasks_are_compared(drawings):
+    table = drawings["tasks"][1]
+    assert set(table["layer"]) == {"encoder.0.weight", "encoder.2.weight", "encoder.4.weight"}
+
+
+def test_effects_are_the_tables_with_their_intervals(drawings, task_cells):
+    cells = pd.read_csv(task_cells, sep="\t")
+    free = cells[(cells["quantity"] == "gradient") & (cells["measure"] == "stable_rank")].sort_values("depth")
+    axis = next(axis for axis in drawings["tasks"][0].axes if axis.get_title() == "stable rank")
+    drawn = axis.lines[1:]  # the first is the line at 0
+    for row, interval, dot in zip(free.itertuples(), drawn[0::2], drawn[1::2], strict=True):
+        np.testing.assert_allclose(interval.get_xdata(), [row.effect_low, row.effect_high])
+        np.testing.assert_allclose(dot.get_xdata(), [row.effect])
+
+
+@pytest.mark.parametrize("name", ["spectra", "learning", "groups", "descriptive", "tasks"])
+def test_simulated_runs_say_so_on_the_face(drawings, name):
+    assert [text.get_text() for text in drawings[name][0].texts].count("Simulated data") == 1
+
+
+@pytest.mark.parametrize("name", ["spectra", "learning", "groups", "descriptive", "tasks"])
+def test_nothing_overlaps_and_nothing_leaves_the_page(drawings, name):
+    figure, _ = drawings[name]
+    page = figure.bbox
+    for axis in figure.axes:
+        low, high = sorted(axis.get_ylim())
+        labels = [label for label in axis.get_yticklabels() if low <= label.get_position()[1] <= high]
+        groups = [[label for label in axis.get_xticklabels() if label.get_text()], labels, list(axis.texts)]
+        for texts in groups:
+            boxes = [text.get_window_extent() for text in texts if text.get_text() and text.get_visible()]
+            for position, box in enumerate(boxes):
+                assert page.x0 - 1 <= box.x0 and box.x1 <= page.x1 + 1
+                assert not any(box.overlaps(other) for other in boxes[position + 1 :])
+    heads = [text.get_window_extent() for text in figure.texts if text.get_text()]
+    for position, box in enumerate(heads):
+        assert page.x0 <= box.x0 and box.x1 <= page.x1
+        assert not any(box.overlaps(other) for other in heads[position + 1 :])
+
+
+def test_a_diverged_seed_is_left_out(records, tmp_path):
+    folder = tmp_path / "run" / "seed-0"
+    folder.mkdir(parents=True)
+    record = json.loads(records["autoencoding"][0].read_text()) | {"status": "diverged", "seed": 9}
+    (folder / "run.json").write_text(json.dumps(record))
+    with_it = draw_learning([folder / "run.json", *records["autoencoding"]])[1]
+    without = draw_learning(records["autoencoding"])[1]
+    pd.testing.assert_frame_equal(with_it, without)
+    with pytest.raises(InputError, match=r"all 1 seed\(s\) diverged.*learning_rate"):
+        draw_learning([folder / "run.json"])

@@ -1,0 +1,227 @@
+"""The report opens from disk, says what was found, and names nobody."""
+
+import json
+import runpy
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from autospec.figures import report as report_module
+from autospec.figures.report import write_report
+
+WORKFLOW = Path(report_module.__file__).parents[2]
+TEMPLATE = WORKFLOW / "report" / "report.html.j2"
+VOID = {"meta", "img", "br", "link", "input", "hr"}
+ONE_PIXEL = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010806000000"
+    "1f15c4890000000d49444154789c6360000002000001e221bc330000000049454e44ae426082"
+)
+
+
+class Page(HTMLParser):
+    """Elements, text, and whether every element is closed in order."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.words, self.open = [], [], []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    def find(self, tag):
+        return [attributes for name, attributes in self.elements if name == tag]
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+
+@pytest.fixture(scope="module")
+def figures(tmp_path_factory):
+    root = tmp_path_factory.mktemp("figures")
+    run = "data-freesurfer_model-mlp_task-autoencoding_activation-relu_shape-default"
+    paths = [root / "spectra" / f"{run}.png", root / "groups" / f"{run}.png"]
+    paths.append(root / "tasks" / "data-freesurfer_model-mlp.svg")
+    for path in paths:
+        path.parent.mkdir()
+        path.write_bytes(ONE_PIXEL if path.suffix == ".png" else b'<svg xmlns="http://www.w3.org/2000/svg"/>')
+    return paths
+
+
+@pytest.fixture(scope="module")
+def html(report_inputs, figures, tmp_path_factory):
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    write_report(path, TEMPLATE, figures=figures, **report_inputs)
+    return path.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def page(html):
+    return Page(html)
+
+
+def test_every_element_is_closed_and_every_link_leads_somewhere(page):
+    assert page.open == []
+    names = {attributes["id"] for _, attributes in page.elements if "id" in attributes}
+    assert {attributes["href"] for attributes in page.find("a")} <= {f"#{name}" for name in names}
+
+
+def test_nothing_is_fetched(page, html):
+    assert not page.find("script") and not page.find("link")
+    assert not any(
+        "src" in attributes and not attributes["src"].startswith("data:image/")
+        for _, attributes in page.elements
+    )
+    assert "http://" not in html and "https://" not in html and "url(" not in html
+
+
+def test_every_figure_is_inside_with_words_for_who_cannot_see_it(page, figures):
+    images = page.find("img")
+    assert len(images) == len(figures)
+    assert all("simulated data" in image["alt"] and "freesurfer" in image["alt"] for image in images)
+    assert images[0]["alt"].startswith("Where and when groups differ")
+
+
+def test_every_figure_has_its_caption(page):
+    for kind in ("spectra", "groups", "tasks"):
+        caption = " ".join((WORKFLOW / "report" / f"{kind}.rst").read_text().split())
+        assert caption in page.text
+
+
+def test_no_subject_label_is_shown(html):
+    assert "SECRET" not in html
+    assert "sub-" not in html
+
+
+def test_people_and_features_left_out_are_counted_by_reason(page):
+    assert "people subject … has no MRI 1" in page.text
+    assert "people motion above 0.5 mm 1" in page.text
+    assert "features constant in all people 1" in page.text
+    assert "Before pairing: 10 control, 10 patient." in page.text
+    assert "After pairing: 9 control, 9 patient." in page.text
+
+
+def test_text_from_tables_is_escaped(html):
+    assert "<b>A&B</b>" not in html
+    assert "&lt;b&gt;A&amp;B&lt;/b&gt;" in html
+
+
+def test_every_simulated_data_set_is_called_simulated(page):
+    assert "on 1 data set: freesurfer simulated" in page.text
+    assert "freesurfer is simulated. Its results check the program and say nothing about people." in page.text
+
+
+def test_runs_that_used_the_labels_are_descriptive_only(page):
+    assert "Descriptive only, since training used the labels." in page.text
+    assert page.text.count("classification: descriptive simulated") == 1
+
+
+def changed_overall(report_inputs, tmp_path, **changes):
+    """The first test of groups alone, with other results."""
+    folder = tmp_path / Path(report_inputs["overall"][0]).parent.name
+    folder.mkdir()
+    summary = json.loads(Path(report_inputs["overall"][0]).read_text()) | changes
+    (folder / "overall.json").write_text(json.dumps(summary))
+    return report_inputs | {"overall": [folder / "overall.json"]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "answer"),
+    [
+        ({"p": 0.005}, "Yes, for these people and this pairing: the network learns differently"),
+        ({"p": 0.4}, "No evidence, for these people and this pairing, that the network learns differently"),
+        ({"p": 0.005, "exact": False}, "Descriptive only"),
+        ({"p": None}, "Nothing could be tested"),
+    ],
+)
+def test_the_summary_answers_the_question_in_words(report_inputs, figures, tmp_path, changes, answer):
+    inputs = changed_overall(report_inputs, tmp_path, **changes)
+    write_report(tmp_path / "report.html", TEMPLATE, figures=figures, **inputs)
+    text = Page((tmp_path / "report.html").read_text(encoding="utf-8")).text
+    assert answer in text
+    assert ("Seen, after correction, at:" in text) == (changes == {"p": 0.005})
+
+
+def test_data_of_people_are_not_called_simulated(report_inputs, figures, tmp_path):
+    inputs = dict(report_inputs)
+    root = tmp_path / "runs"
+    paths = []
+    for path in map(Path, inputs["records"]):
+        folder = root / path.parent.parent.name / path.parent.name
+        shutil.copytree(path.parent, folder)
+        record = json.loads(path.read_text()) | {"simulated": False, "description": "Measured."}
+        (folder / "run.json").write_text(json.dumps(record))
+        paths.append(folder / "run.json")
+    inputs = changed_overall(report_inputs, tmp_path, simulated=False) | {"records": paths}
+    write_report(tmp_path / "report.html", TEMPLATE, figures=figures, **inputs)
+    text = Page((tmp_path / "report.html").read_text(encoding="utf-8")).text
+    assert "freesurfer simulated" not in text
+    assert "is simulated" not in text
+
+
+def test_the_same_tables_give_the_same_page(report_inputs, figures, html, tmp_path):
+    write_report(tmp_path / "report.html", TEMPLATE, figures=figures, **report_inputs)
+    assert (tmp_path / "report.html").read_text(encoding="utf-8") == html
+
+
+def test_versions_checksums_and_seeds_are_listed(page):
+    assert "torch 2.13.0" in page.text
+    assert "data.parquet " + "ab" * 32 in page.text
+    assert "Seeds: 0, 1, 2" in page.text
+    assert "Device: cpu" in page.text
+
+
+class Named(dict):
+    """Files by name, as Snakemake gives them: by attribute and by key."""
+
+    __getattr__ = dict.__getitem__
+
+
+def run_script(name, inputs, outputs, folder):
+    snakemake = SimpleNamespace(
+        scriptdir=str(WORKFLOW / "scripts"),
+        log=[str(folder / f"{name}.log")],
+        threads=1,
+        input=Named(inputs),
+        output=Named(outputs),
+        params=Named(),
+    )
+    runpy.run_path(str(WORKFLOW / "scripts" / f"{name}.py"), init_globals={"snakemake": snakemake})
+
+
+def test_scripts_make_every_file_that_their_rules_name(
+    records, group_tables, task_cells, report_inputs, tmp_path
+):
+    tables = group_tables["classification"]
+    groups = {name: tables / f"{name}.tsv" for name in ("cells", "layers", "stability")}
+    inputs = {
+        "figure_spectra": {"records": records["classification"][:1]},
+        "figure_learning": {"records": records["classification"]},
+        "figure_groups": {"records": records["classification"], "overall": tables / "overall.json"} | groups,
+        "figure_tasks": records | {"cells": task_cells},
+    }
+    drawn = []
+    for script, files in inputs.items():
+        kind = script.removeprefix("figure_")
+        stem = tmp_path / kind / "data-freesurfer_model-mlp"
+        endings = {"pdf": "pdf", "svg": "svg", "png": "png", "table": "tsv"}
+        outputs = {name: f"{stem}.{ending}" for name, ending in endings.items()}
+        run_script(script, files, outputs, tmp_path)
+        assert all(Path(path).stat().st_size > 0 for path in outputs.values())
+        drawn.append(outputs["svg"])
+    output = {"report": str(tmp_path / "report.html")}
+    run_script("report", report_inputs | {"figures": drawn}, output, tmp_path)
+    assert len(Page((tmp_path / "report.html").read_text(encoding="utf-8")).find("img")) == 4
