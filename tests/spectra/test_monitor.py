@@ -3,7 +3,6 @@ import copy
 import numpy as np
 import pytest
 import torch
-from autospec.spectra.capture import call_factors
 from autospec.spectra.monitor import SpectralMonitor
 from autospec.tables import SPECTRA
 from torch import nn
@@ -67,10 +66,8 @@ def observed_factors(model, x, labels):
     monitor.capture.start()
     loss_of(model, x).mean().backward()
     monitor.capture.stop()
-    factors = {}
-    for call in monitor.capture.calls:
-        factors |= call_factors(call, len(labels))
-    return factors
+    layers = monitor.capture.factors(monitor.capture.take(), len(labels))
+    return {layer: product for layer, (_, product) in layers.items()}
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -243,8 +240,7 @@ def test_an_unknown_quantity_is_refused():
 
 def test_layers_that_are_not_observed_are_named_with_the_reason():
     model = nn.Sequential(nn.Linear(4, 4), nn.Bilinear(4, 4, 4))
-    with pytest.warns(UserWarning, match="layer '1' is not observed: Bilinear"):
-        SpectralMonitor(model)
+    assert SpectralMonitor(model).left_out == {"1": "Bilinear is not among the layer types observed"}
 
 
 def test_a_resumed_monitor_ends_with_the_same_tables():

@@ -1,58 +1,75 @@
-"""Forward and tensor hooks that pair every layer call's inputs with its own adjoints."""
+"""Hooks that pair every layer call's inputs with its own adjoints, on only while a step is observed."""
 
-import dataclasses
+import logging
 
 import torch
 from torch import nn
 
-from autospec.spectra.factors import Factors
-from autospec.spectra.recurrent import recurrent_factors
+from autospec.spectra.call import Call, NotObserved, add_gradient, tensors_in
+from autospec.spectra.factors import SharedFactors, join_calls
+from autospec.spectra.layers import kind_of
 
+logger = logging.getLogger(__name__)
 
-@dataclasses.dataclass
-class Call:
-    """One call of one layer in one step: what went in, and the gradients that came back."""
-
-    name: str
-    module: nn.Module
-    arguments: tuple
-    outputs: tuple[torch.Tensor, ...]
-    versions: tuple[int, ...]
-    gradients: list[torch.Tensor | None]
-    samples: int | None = None
+_LOW_PRECISION = (torch.float16, torch.bfloat16)
 
 
 class Capture:
-    """Hooks on the layers of a model, on only while a step is observed.
+    """What a model's layers see in one step.
 
     Parameters
     ----------
     model : nn.Module
+    batch_first : bool
+        Whether samples come before time in what layers see that do not say so themselves.
 
     Attributes
     ----------
     layers : dict of str to nn.Module
-        The observed layers by module path.
+        The observed modules by path.
     left_out : dict of str to str
-        Modules that hold weights but are not observed, with the reason.
+        What is not observed, by module path, with the reason.
     """
 
-    def __init__(self, model: nn.Module):
+    def __init__(self, model: nn.Module, batch_first: bool = True):
         self.layers: dict[str, nn.Module] = {}
         self.left_out: dict[str, str] = {}
-        self.calls: list[Call] = []
         self._handles: list = []
+        self._calls: list[Call] = []
+        self._started: dict[int, dict] = {}
+        self._batch_first: dict[str, bool] = {}
+        inside: tuple[str, ...] = ()
         for name, module in model.named_modules():
-            if isinstance(module, nn.Linear | nn.RNNBase):
+            if name.startswith(inside):
+                continue
+            kind = kind_of(module)
+            refusal = kind.refusal(module) if kind else _unknown(module)
+            if refusal:
+                self._leave_out(name, refusal)
+            elif kind:
                 self.layers[name] = module
-            elif any(weight.dim() > 1 for weight in module.parameters(recurse=False)):
-                self.left_out[name] = f"{type(module).__name__} is not among the layer types observed"
+                self._batch_first[name] = _batch_first(model, name, batch_first)
+            if kind:
+                inside += (f"{name}.",) if name else ()
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """The observed weights as matrices, by layer name; a shared one once."""
+        found, seen = {}, set()
+        for path, module in self.layers.items():
+            for name, weight in kind_of(module).weights(module).items():
+                key = (weight.data_ptr(), weight.shape)
+                if key not in seen:
+                    seen.add(key)
+                    found[_join(path, name)] = weight.detach().flatten(1)
+        return found
 
     def start(self) -> None:
-        """Put the hooks on and forget the last step's calls."""
-        self.calls = []
+        """Put the hooks on and forget the last step."""
+        self._calls, self._started = [], {}
         for name, module in self.layers.items():
-            self._handles.append(module.register_forward_hook(self._forward_hook(name), with_kwargs=True))
+            kind = kind_of(module)
+            self._handles.append(module.register_forward_pre_hook(self._before(kind)))
+            self._handles.append(module.register_forward_hook(self._after(name, kind), with_kwargs=True))
 
     def stop(self) -> None:
         """Take the hooks off."""
@@ -60,64 +77,134 @@ class Capture:
             handle.remove()
         self._handles = []
 
-    def _forward_hook(self, name):
+    def take(self) -> list[Call]:
+        """The calls of this step, in the order of the forward pass."""
+        calls, self._calls = self._calls, []
+        return calls
+
+    def factors(self, calls: list[Call], samples: int, loss_scale: float = 1.0) -> dict[str, tuple]:
+        """Factors of each layer in some calls: (of its activations and adjoints, of its gradient).
+
+        The gradient of a weight that several layers share stands under the first one's name; the
+        others have None.
+        """
+        by_layer: dict[str, list] = {}
+        by_weight: dict[tuple, tuple[str, list]] = {}
+        for call in calls:
+            kind = kind_of(call.module)
+            _settle(call, loss_scale)
+            try:
+                found = kind.factors(call, samples)
+            except NotObserved as reason:
+                self._leave_out(call.name, str(reason))
+                continue
+            weights = kind.weights(call.module)
+            for name, factors in found.items():
+                layer, weight = _join(call.name, name), weights[name]
+                by_layer.setdefault(layer, []).append(factors)
+                by_weight.setdefault((weight.data_ptr(), weight.shape), (layer, []))[1].append(factors)
+        gradients = dict(by_weight.values())
+        result = {}
+        for layer, parts in by_layer.items():
+            rows = join_calls(parts)
+            shared = gradients.get(layer)
+            if shared is None or len(shared) == len(parts):
+                result[layer] = (rows, rows if shared is not None else None)
+            else:
+                result[layer] = (rows, SharedFactors(shared))
+        return result
+
+    def _leave_out(self, name: str, reason: str) -> None:
+        if name not in self.left_out:
+            self.left_out[name] = reason
+            logger.warning("layer '%s' is not observed: %s", name, reason)
+
+    def _before(self, kind):
+        def hook(module, arguments):
+            kept = kind.before(module)
+            if kept:
+                self._started[id(module)] = kept
+
+        return hook
+
+    def _after(self, name, kind):
         def hook(module, arguments, keywords, output):
-            arguments = _flatten((*arguments, *keywords.values()))
-            outputs = _flatten(output)
+            arguments = tensors_in((*arguments, *keywords.values()))
+            outputs = tensors_in(output)
             call = Call(
                 name=name,
                 module=module,
-                arguments=tuple(tensor.detach() for tensor in arguments),
+                arguments=tuple(_kept(tensor) for tensor in arguments),
                 outputs=tuple(tensor.detach() for tensor in outputs),
-                versions=tuple(tensor._version for tensor in arguments),
                 gradients=[None] * len(outputs),
+                batch_first=self._batch_first[name],
+                extra=self._started.pop(id(module), {}),
             )
+            try:
+                kind.after(call, arguments, output)
+            except NotObserved as reason:
+                self._leave_out(name, str(reason))
+                return
             for position, tensor in enumerate(outputs):
                 if tensor.requires_grad:
                     tensor.register_hook(_gradient_hook(call, position))
-            self.calls.append(call)
+            self._calls.append(call)
 
         return hook
 
 
 def _gradient_hook(call: Call, position: int):
     def hook(gradient):
-        # A second backward pass through the same call adds to the weight's gradient, so it adds here.
-        earlier = call.gradients[position]
-        call.gradients[position] = gradient.detach() if earlier is None else earlier + gradient
+        call.gradients[position] = add_gradient(call.gradients[position], gradient)
 
     return hook
 
 
-def _flatten(value) -> list[torch.Tensor]:
-    if isinstance(value, torch.Tensor):
-        return [value]
-    if isinstance(value, tuple | list):
-        return [tensor for part in value for tensor in _flatten(part)]
-    return []
+def _kept(tensor: torch.Tensor) -> torch.Tensor:
+    # A tensor outside the graph (a batch, say) is the caller's own, who may write the next one into it.
+    return tensor.detach() if tensor.requires_grad else tensor.detach().clone()
 
 
-def call_factors(call: Call, samples: int) -> dict[str, Factors]:
-    """Factors of each weight of one call, by layer name, with `samples` in front."""
-    if isinstance(call.module, nn.Linear):
-        inputs = _rows(call.name, call.arguments[0], samples)
-        gradient = call.gradients[0]
-        adjoints = None if gradient is None else _rows(call.name, gradient, samples)
-        return {call.name: Factors(inputs, adjoints, call.module.bias is not None)}
-    return {
-        f"{call.name}.{weight}" if call.name else weight: factors
-        for weight, factors in recurrent_factors(
-            call.module, call.arguments, call.outputs, call.gradients
-        ).items()
-    }
+def _settle(call: Call, loss_scale: float) -> None:
+    """Undo the loss's scale; and give in float32 what mixed precision computed in less."""
+    gradients = [gradient for gradient in (*call.gradients, *call.extra.get("gradients", {}).values())]
+    low = next((g.dtype for g in gradients if g is not None and g.dtype in _LOW_PRECISION), None)
+
+    def settled(gradient):
+        if gradient is None:
+            return None
+        return (gradient.float() if gradient.dtype in _LOW_PRECISION else gradient) / loss_scale
+
+    if low is not None:
+        # The layer itself saw its inputs in the lower precision.
+        call.arguments = tuple(a.to(low).float() if a.is_floating_point() else a for a in call.arguments)
+        call.outputs = tuple(output.float() for output in call.outputs)
+        if "attended" in call.extra:
+            call.extra["attended"] = call.extra["attended"].float()
+    if low is not None or loss_scale != 1.0:
+        call.gradients = [settled(gradient) for gradient in call.gradients]
+        if "gradients" in call.extra:
+            call.extra["gradients"] = {key: settled(g) for key, g in call.extra["gradients"].items()}
 
 
-def _rows(name: str, matrix: torch.Tensor, samples: int) -> torch.Tensor:
-    """View (..., p) as (samples, t, p); the samples are the first dimension, or sample-major in it."""
-    rows = matrix.numel() // matrix.shape[-1]
-    if rows % samples or (matrix.dim() > 1 and matrix.shape[0] % samples):
-        raise ValueError(
-            f"layer '{name}' was called with shape {tuple(matrix.shape)}, but the step has {samples} labels; "
-            "wanted the samples in the first dimension"
-        )
-    return matrix.reshape(samples, rows // samples, matrix.shape[-1])
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path and name else path or name
+
+
+def _unknown(module: nn.Module) -> str | None:
+    if any(weight.dim() > 1 for weight in module.parameters(recurse=False)):
+        return f"{type(module).__name__} is not among the layer types observed"
+    return None
+
+
+def _batch_first(model: nn.Module, name: str, default: bool) -> bool:
+    """What the layer, or the nearest module around it, says of the order of samples and time."""
+    modules = dict(model.named_modules())
+    while True:
+        module = modules[name]
+        for place in (module, getattr(module, "self_attn", None)):
+            if isinstance(getattr(place, "batch_first", None), bool):
+                return place.batch_first
+        if not name:
+            return default
+        name = name.rpartition(".")[0]

@@ -1,118 +1,153 @@
-"""What one weight matrix saw in one step, and the small cores of its group spectra.
+"""What one weight matrix saw in one step.
 
-Indices: n samples, t rows a sample (time steps, tokens, positions), p inputs, q outputs,
-b blocks (groups of a grouped convolution; else 1).
+Indices: n samples, t rows a sample (time steps, tokens, positions), p inputs, q outputs.
 """
 
 import dataclasses
 
 import torch
 
-from autospec.spectra.decompose import gram
-
 
 @dataclasses.dataclass
 class Factors:
-    """Inputs and adjoints of a weight W, (b q, p), whose gradient is their product.
+    """Inputs and adjoints of a weight W, (q, p), whose gradient is their product D^T A.
 
     Attributes
     ----------
-    inputs : Tensor, (n, t, b p)
-    adjoints : Tensor, (n, t, b q), or None where no gradient reached the layer
+    inputs : Tensor, (n, t, p)
+    adjoints : Tensor, (n, t, q), or None where no gradient reached the layer
     bias : bool
         Whether the layer has a bias, whose gradient is a column more.
-    blocks : int
-        The gradient of block i uses only the i-th slices of inputs and adjoints; the block
-        gradients are stacked, as the rows of a grouped convolution's weight are.
+    trained : bool
+        Whether the weight takes a gradient.
     """
 
     inputs: torch.Tensor
     adjoints: torch.Tensor | None
     bias: bool
-    blocks: int = 1
+    trained: bool = True
 
     @property
     def rank(self) -> int:
-        """Length of the gradient's spectrum, min(b q, p)."""
-        return min(self.adjoints.shape[-1], self.inputs.shape[-1] // self.blocks)
+        """Length of the gradient's spectrum, min(q, p)."""
+        return min(self.adjoints.shape[-1], self.inputs.shape[-1])
 
-    def gradient(self, samples: torch.Tensor | slice) -> torch.Tensor:
-        """Gradient from the rows of `samples` alone, G = D^T A: (b q, p)."""
-        inputs = self.inputs[samples].flatten(0, 1)
-        adjoints = self.adjoints[samples].flatten(0, 1)
-        if self.blocks == 1:
-            return adjoints.mT @ inputs
-        inputs = inputs.unflatten(-1, (self.blocks, -1))
-        adjoints = adjoints.unflatten(-1, (self.blocks, -1))
-        return torch.einsum("rbq,rbp->bqp", adjoints, inputs).flatten(0, 1)
+    @property
+    def bytes(self) -> int:
+        """Memory held, in bytes."""
+        return sum(tensor.nbytes for tensor in (self.inputs, self.adjoints) if tensor is not None)
+
+    def gradient(self, samples: torch.Tensor) -> torch.Tensor:
+        """Gradient from the rows of `samples`, (n_g,), alone: G = D^T A, (q, p)."""
+        return self.adjoints[samples].flatten(0, 1).mT @ self.inputs[samples].flatten(0, 1)
 
     def sample_gradients(self, with_bias: bool) -> torch.Tensor:
-        """Gradient of every sample by itself: (n, b q, p), or p + 1 with the bias as a column."""
-        inputs = self.inputs.unflatten(-1, (self.blocks, -1))
-        adjoints = self.adjoints.unflatten(-1, (self.blocks, -1))
+        """Gradient of every sample by itself: (n, q, p), or p + 1 with the bias as a column."""
+        inputs = self.inputs
         if with_bias and self.bias:
             inputs = torch.cat([inputs, torch.ones_like(inputs[..., :1])], dim=-1)
-        return torch.einsum("ntbq,ntbp->nbqp", adjoints, inputs).flatten(1, 2)
+        return self.adjoints.mT @ inputs
 
 
-@dataclasses.dataclass
-class Core:
-    """One spectrum to be solved: a Gram matrix, or a pair of row Gram matrices (see decompose)."""
+class SharedFactors:
+    """A weight used by several calls: its gradient is the sum of theirs."""
 
-    key: tuple[str, str, str]
-    matrices: tuple[torch.Tensor, ...]
-    length: int
-    scale: float = 1.0
+    def __init__(self, parts: list):
+        self.parts = [part for part in parts if part.adjoints is not None] or parts[:1]
+        self.adjoints = self.parts[0].adjoints
+        self.bias = any(part.bias for part in self.parts)
+        self.trained = parts[0].trained
+
+    @property
+    def rank(self) -> int:
+        return self.parts[0].rank
+
+    @property
+    def bytes(self) -> int:
+        return sum(part.bytes for part in self.parts)
+
+    def gradient(self, samples: torch.Tensor) -> torch.Tensor:
+        return sum(part.gradient(samples) for part in self.parts)
+
+    def sample_gradients(self, with_bias: bool) -> torch.Tensor:
+        gradients = [part.sample_gradients(with_bias) for part in self.parts]
+        width = max(gradient.shape[-1] for gradient in gradients)
+        return sum(torch.nn.functional.pad(gradient, (0, width - gradient.shape[-1])) for gradient in gradients)
 
 
-def step_cores(
-    layer: str, factors: Factors, groups: dict[str, torch.Tensor], quantities: tuple[str, ...]
-) -> list[Core]:
-    """Cores of every wanted spectrum of one layer in one step.
+def join_calls(parts: list):
+    """Several calls of one layer in one step: the rows of a sample are those of all calls."""
+    if len(parts) == 1:
+        return parts[0]
+    if all(type(part) is Factors and part.adjoints is not None for part in parts):
+        inputs = torch.cat([part.inputs for part in parts], dim=1)
+        return Factors(inputs, torch.cat([part.adjoints for part in parts], dim=1), parts[0].bias, parts[0].trained)
+    return SharedFactors(parts)
+
+
+class ManySteps:
+    """Factors of several backward passes before one optimiser's step: the samples of all of them.
 
     Parameters
     ----------
-    layer : str
-    factors : Factors
-    groups : dict of group name to sample indices, (n_g,), none of them empty
-    quantities : tuple of {"activation", "adjoint", "gradient"}
-
-    Returns
-    -------
-    list of Core
-        Keyed (layer, quantity, group). Activations are scaled by 1 / sqrt(rows of the group).
+    parts : list of factors, or None where a pass did not reach the layer
+    sizes : list of int
+        Samples of each pass.
     """
-    cores = []
-    if "activation" in quantities:
-        cores += _row_cores(layer, "activation", factors.inputs, groups)
-    if factors.adjoints is None:
-        return cores
-    if "adjoint" in quantities:
-        cores += _row_cores(layer, "adjoint", factors.adjoints, groups)
-    if "gradient" in quantities:
-        cores += _gradient_cores(layer, factors, groups)
-    return cores
+
+    def __init__(self, parts: list, sizes: list[int]):
+        self.parts, self.sizes = parts, sizes
+        first = next(part for part in parts if part is not None)
+        self.bias, self.trained, self.rank = first.bias, first.trained, first.rank if self._reached else 0
+
+    @property
+    def _reached(self) -> bool:
+        return all(part is None or part.adjoints is not None for part in self.parts)
+
+    @property
+    def bytes(self) -> int:
+        return sum(part.bytes for part in self.parts if part is not None)
+
+    @property
+    def inputs(self) -> torch.Tensor:
+        return self._together([None if part is None else part.inputs for part in self.parts])
+
+    @property
+    def adjoints(self) -> torch.Tensor | None:
+        if not self._reached:
+            return None
+        return self._together([None if part is None else part.adjoints for part in self.parts])
+
+    def gradient(self, samples: torch.Tensor) -> torch.Tensor:
+        total, first = 0.0, 0
+        for part, size in zip(self.parts, self.sizes, strict=True):
+            if part is not None:
+                inside = samples[(samples >= first) & (samples < first + size)] - first
+                total = total + part.gradient(inside)
+            first += size
+        return total
+
+    def sample_gradients(self, with_bias: bool) -> torch.Tensor:
+        return self._together([None if part is None else part.sample_gradients(with_bias) for part in self.parts])
+
+    def _together(self, tensors: list) -> torch.Tensor:
+        shape = next(tensor.shape[1:] for tensor in tensors if tensor is not None)
+        like = next(tensor for tensor in tensors if tensor is not None)
+        return torch.cat(
+            [
+                like.new_zeros((size, *shape)) if tensor is None else tensor
+                for tensor, size in zip(tensors, self.sizes, strict=True)
+            ]
+        )
 
 
-def _row_cores(layer, quantity, matrix, groups) -> list[Core]:
-    cores = []
-    for group, samples in groups.items():
-        rows = matrix[samples].flatten(0, 1)
-        scale = len(rows) ** -0.5 if quantity == "activation" else 1.0
-        cores.append(Core((layer, quantity, group), (gram(rows),), min(rows.shape), scale))
-    return cores
-
-
-def _gradient_cores(layer, factors, groups) -> list[Core]:
-    t = factors.inputs.shape[1]
-    cores, formed = [], {}
-    for group, samples in groups.items():
-        key = (layer, "gradient", group)
-        if factors.blocks == 1 and len(samples) * t < factors.rank:
-            inputs = factors.inputs[samples].flatten(0, 1).double()
-            adjoints = factors.adjoints[samples].flatten(0, 1).double()
-            cores.append(Core(key, (inputs @ inputs.mT, adjoints @ adjoints.mT), factors.rank))
-        else:
-            formed[group] = factors.gradient(samples)
-            cores.append(Core(key, (gram(formed[group]),), factors.rank))
-    return cores
+def join_steps(layers: list[dict[str, tuple]], sizes: list[int]) -> dict[str, tuple]:
+    """The layers of several backward passes, `sizes` samples each, as those of one step."""
+    names = dict.fromkeys(name for part in layers for name in part)
+    joined = {}
+    for name in names:
+        pairs = [part.get(name, (None, None)) for part in layers]
+        rows, products = zip(*pairs, strict=True)
+        shared = all(product is None for product in products)
+        joined[name] = (ManySteps(list(rows), sizes), None if shared else ManySteps(list(products), sizes))
+    return joined

@@ -7,10 +7,12 @@ Indices: l labelings, n samples, q outputs, p inputs (plus one for the bias), g 
 """
 
 import numpy as np
+import pyarrow as pa
 import torch
 
 from autospec.spectra.decompose import gram, solve_gram, solve_pair
 from autospec.spectra.factors import Factors
+from autospec.tables import LABELINGS
 
 # Largest block of doubles held at a time; labelings are taken in parts that fit.
 _BLOCK = 4_000_000
@@ -32,7 +34,7 @@ def group_spectra(factors: Factors, masks: torch.Tensor) -> torch.Tensor:
     """
     both = torch.stack([~masks, masks], dim=1).flatten(0, 1)
     most = int(both.sum(dim=1).max())
-    if factors.blocks == 1 and factors.inputs.shape[1] == 1 and most < factors.rank:
+    if type(factors) is Factors and factors.inputs.shape[1] == 1 and most < factors.rank:
         values = _from_gram(factors, both, most)
     else:
         values = _from_sample_gradients(factors.sample_gradients(with_bias=False), both)
@@ -127,3 +129,77 @@ class EpochLosses:
         """Mean losses, (l, 2); NaN for a group that no step held."""
         with np.errstate(invalid="ignore"):
             return self.sums / self.counts
+
+
+class EpochLabelings:
+    """All that is kept of an epoch's labelings, and its rows.
+
+    Parameters
+    ----------
+    groups : (str, str)
+        Names of the two groups, that of False first.
+    indices : int or None
+        How many leading singular values are kept.
+    """
+
+    def __init__(self, groups: tuple[str, str], indices: int | None):
+        self.groups, self.indices, self.steps = groups, indices, 0
+        self._sums: dict[str, np.ndarray] = {}
+        self._differences: dict[str, EpochDifference] = {}
+        self._losses = EpochLosses()
+
+    def add(self, layers: dict[str, tuple], masks: torch.Tensor, losses: torch.Tensor | None) -> None:
+        """Take one step: the factors of each layer, masks (l, n) and perhaps losses (n,)."""
+        self.steps += 1
+        for layer, (_, factors) in layers.items():
+            if factors is None or factors.adjoints is None or not factors.trained:
+                continue
+            there = masks.to(factors.adjoints.device)
+            values = group_spectra(factors, there)
+            norms = values.square().sum(dim=-1, keepdim=True).sqrt()
+            kept = torch.cat([norms, values[..., : self.indices]], dim=-1).cpu().numpy()
+            self._sums[layer] = self._sums[layer] + kept if layer in self._sums else kept
+            self._differences.setdefault(layer, EpochDifference()).add(factors, there)
+        if losses is not None:
+            self._losses.add(losses, masks.to(losses.device))
+
+    def table(self, epoch: int, depths: dict[str, int]) -> pa.Table:
+        """Rows of the epoch in the schema ``autospec.tables.LABELINGS``."""
+        parts = []
+        for layer, sums in self._sums.items():
+            steps = self._differences[layer].steps
+            for position, group in enumerate(self.groups):
+                means = sums[:, position] / steps
+                parts.append(_rows(epoch, steps, layer, depths[layer], "gradient", group, means[:, 0], means[:, 1:]))
+            values = self._differences[layer].spectra().cpu()
+            norms = values.square().sum(dim=-1).sqrt().numpy()
+            spectra = values[:, : self.indices].numpy()
+            parts.append(_rows(epoch, steps, layer, depths[layer], "gradient", "difference", norms, spectra))
+        if self._losses.steps:
+            means = self._losses.means()
+            for position, group in enumerate(self.groups):
+                values = means[:, position : position + 1]
+                parts.append(_rows(epoch, self._losses.steps, "", -1, "loss", group, None, values))
+        return pa.concat_tables(parts).unify_dictionaries()
+
+
+def _rows(epoch, steps, layer, depth, quantity, group, norms, values) -> pa.Table:
+    count, width = values.shape
+    offsets = pa.array(np.arange(count + 1) * width, pa.int32())
+    spectra = pa.ListArray.from_arrays(offsets, pa.array(values.reshape(-1).astype(np.float32)))
+
+    def constant(value):
+        return pa.DictionaryArray.from_arrays(pa.array(np.zeros(count), pa.int32()), pa.array([value]))
+
+    columns = [
+        pa.array(np.full(count, epoch), pa.int32()),
+        pa.array(np.arange(count), pa.int32()),
+        constant(layer),
+        pa.array(np.full(count, depth), pa.int32()),
+        constant(quantity),
+        constant(group),
+        pa.array(np.full(count, steps), pa.int32()),
+        pa.nulls(count, pa.float64()) if norms is None else pa.array(norms, pa.float64()),
+        spectra.cast(LABELINGS.field("singular_values").type),
+    ]
+    return pa.Table.from_arrays(columns, schema=LABELINGS)

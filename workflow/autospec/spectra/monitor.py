@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import time
-import warnings
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -12,13 +11,15 @@ import torch
 from torch import nn
 
 from autospec.spectra.accumulate import RunningSpectrum
-from autospec.spectra.capture import Capture, call_factors
-from autospec.spectra.decompose import singular_values, solve_gram, solve_pair
-from autospec.spectra.factors import Factors, step_cores
-from autospec.spectra.labelings import EpochDifference, EpochLosses, group_spectra
+from autospec.spectra.capture import Capture
+from autospec.spectra.cores import StepRecord
+from autospec.spectra.decompose import singular_values
+from autospec.spectra.factors import join_steps
+from autospec.spectra.labelings import EpochLabelings
+from autospec.spectra.solver import Solver
 from autospec.tables import LABELINGS, SPECTRA
 
-QUANTITIES = ("activation", "adjoint", "gradient", "weight")
+QUANTITIES = ("activation", "adjoint", "gradient", "weight", "update")
 ALL = "all"
 
 logger = logging.getLogger(__name__)
@@ -33,14 +34,32 @@ class SpectralMonitor:
     Parameters
     ----------
     model : nn.Module
-        Any model; Linear layers (on inputs of any rank, samples first), RNN and LSTM are observed.
-    quantities : sequence of {"activation", "adjoint", "gradient", "weight"}
-        `weight` is taken at each epoch's end, the others at every observed step.
+        Any model. Linear, convolution, RNN, LSTM, GRU, multi-head attention and embedding layers
+        are observed; what else holds weights is in ``left_out``, with the reason.
+    quantities : sequence of {"activation", "adjoint", "gradient", "weight", "update"}
+        `weight` is taken at each epoch's end; `update`, the optimiser's step, and the others at
+        every observed step.
     groups : (str, str), optional
-        Names of the two groups that labelings tell apart, the reference first. Needed for
-        labelings only.
+        Names of the two groups that labelings tell apart, the reference first.
     indices : int, optional
         How many leading singular values the labelings keep; all of them by default.
+    batch_first : bool
+        Whether samples come before time in inputs with three or more dimensions. Layers that
+        have a ``batch_first`` of their own, and the layers around them, follow that.
+    background : bool
+        Solve the spectra on a second thread.
+    stop_at_nonfinite : bool
+        Raise ``FloatingPointError`` at the end of an epoch that met a spectrum with NaN or
+        infinity; by default it is logged and recorded as NaN.
+
+    Attributes
+    ----------
+    epoch : int
+        The epoch being observed, from 1.
+    seconds : dict
+        Time of the training thread spent on `spectra` and on `labelings`.
+    first_nonfinite : dict or None
+        Epoch, step, layer, quantity and group of the first spectrum with NaN or infinity.
 
     Raises
     ------
@@ -58,38 +77,57 @@ class SpectralMonitor:
         self,
         model: nn.Module,
         quantities: Sequence[str] = ("activation", "adjoint", "gradient"),
-        groups: tuple[str, str] | None = None,
+        *,
+        groups: tuple[str, str] = ("0", "1"),
         indices: int | None = None,
+        batch_first: bool = True,
+        background: bool = True,
+        stop_at_nonfinite: bool = False,
     ):
         unknown = sorted(set(quantities) - set(QUANTITIES))
         if unknown:
             raise ValueError(f"unknown quantity {unknown[0]!r}; known are {', '.join(QUANTITIES)}")
-        self.model = model
+        # A compiled model keeps the one that it was made from; observed steps run that one.
+        self._compiled = hasattr(model, "_orig_mod")
+        self.model = model._orig_mod if self._compiled else model
         self.quantities = tuple(quantities)
         self.groups = groups
         self.indices = indices
-        self.capture = Capture(model)
+        self.stop_at_nonfinite = stop_at_nonfinite
+        self.capture = Capture(self.model, batch_first)
         if not self.capture.layers:
             raise ValueError("the model has no layer that can be observed")
-        for name, reason in self.capture.left_out.items():
-            warnings.warn(f"layer '{name}' is not observed: {reason}", stacklevel=2)
+        self.solver = Solver(self.quantities, background)
         self.epoch = 1
+        self.first_nonfinite: dict | None = None
         self.seconds = {"spectra": 0.0, "labelings": 0.0}
         self._rows: list[dict] = []
         self._labeling_tables: list[pa.Table] = []
         self._depths: dict[str, int] = {}
+        self._before: dict[str, torch.Tensor] = {}
+        self._held: list[tuple] = []
         self._start_epoch()
 
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Layers that are not observed, by module path, with the reason."""
+        return dict(self.capture.left_out)
+
     def _start_epoch(self) -> None:
-        self._running: dict[tuple[str, str, str], RunningSpectrum] = {}
         self._seen: dict[str, int] = {}
         self._samples, self._steps = 0, 0
-        self._relabeled: dict[str, np.ndarray] = {}
-        self._differences: dict[str, EpochDifference] = {}
-        self._losses = EpochLosses()
+        self._labelings = EpochLabelings(self.groups, self.indices)
+        self._updates: dict[tuple[str, str, str], RunningSpectrum] = {}
 
     @contextlib.contextmanager
-    def observe(self, groups: Sequence[str], labelings: torch.Tensor | None = None) -> Iterator["Step"]:
+    def observe(
+        self,
+        groups: Sequence[str],
+        labelings: torch.Tensor | None = None,
+        *,
+        accumulate: bool = False,
+        loss_scale: float = 1.0,
+    ) -> Iterator["Step"]:
         """Observe the forward and backward pass in the body of the `with` statement.
 
         Parameters
@@ -97,70 +135,84 @@ class SpectralMonitor:
         groups : sequence of str (or anything whose text is the label), length n
             The group of each sample of the batch.
         labelings : Tensor of bool, (l, n), optional
-            Other ways to split the batch in two; True is the second of `groups` of the monitor.
+            Other ways to split the batch in two; True is the second of the monitor's `groups`.
+        accumulate : bool
+            More backward passes follow before the optimiser's step: their samples and these make
+            one step.
+        loss_scale : float
+            What the loss was multiplied by (a gradient scaler's ``get_scale()``).
 
         Yields
         ------
         Step
             ``step.losses(values)`` takes the per-sample losses (n,), for labelings.
+
+        Raises
+        ------
+        ValueError
+            If no layer saw as many samples as there are labels.
         """
-        step = Step([str(label) for label in groups])
+        begun = time.perf_counter()
+        if "update" in self.quantities and not self._held:
+            self._take_update()
+            self._before = {name: weight.clone() for name, weight in self.capture.weights().items()}
+        step = Step([str(label) for label in groups], loss_scale)
         self.capture.start()
+        began_body = time.perf_counter()
         try:
-            yield step
+            with torch.compiler.set_stance("force_eager") if self._compiled else contextlib.nullcontext():
+                yield step
         finally:
             self.capture.stop()
-        self._take(step, labelings)
-        self.capture.calls = []
+            body = time.perf_counter() - began_body
+        self._take(step, labelings, accumulate)
+        self.seconds["spectra"] += time.perf_counter() - begun - body
 
-    def _take(self, step: "Step", labelings: torch.Tensor | None) -> None:
-        names = np.array(step.groups)
-        groups = {str(name): torch.from_numpy(np.flatnonzero(names == name)) for name in np.unique(names)}
-        groups[ALL] = torch.arange(len(names))
-        self._steps += 1
-        self._samples += len(names)
-        for name, samples in groups.items():
-            self._seen[name] = self._seen.get(name, 0) + len(samples)
-        begun = time.perf_counter()
-        layers = self._factors(len(names))
+    def _take(self, step: "Step", labelings: torch.Tensor | None, accumulate: bool) -> None:
         with torch.no_grad():
-            cores = [core for name, factors in layers.items() for core in self._cores(name, factors, groups)]
-            for core, values in _solve(cores):
-                self._running.setdefault(core.key, RunningSpectrum()).add(values)
-            observed = time.perf_counter()
-            if labelings is not None:
-                self._take_labelings(layers, step, torch.as_tensor(labelings, dtype=torch.bool))
-        self.seconds["spectra"] += observed - begun
-        self.seconds["labelings"] += time.perf_counter() - observed
-
-    def _factors(self, samples: int) -> dict[str, Factors]:
-        layers: dict[str, Factors] = {}
-        for call in self.capture.calls:
-            for name, factors in call_factors(call, samples).items():
+            layers = self.capture.factors(self.capture.take(), len(step.groups), step.loss_scale)
+            if not layers:
+                raise ValueError(
+                    f"no layer saw the {len(step.groups)} samples that have labels: give one label a sample, and "
+                    "run the forward and backward pass inside observe()"
+                )
+            self._held.append((step, layers, labelings))
+            if accumulate:
+                return
+            held, self._held = self._held, []
+            if len(held) > 1:
+                step, layers, labelings = _join_passes(held)
+            groups = step.indices()
+            self._steps += 1
+            self._samples += len(step.groups)
+            for name, samples in groups.items():
+                self._seen[name] = self._seen.get(name, 0) + len(samples)
+            for name in layers:
                 self._depths.setdefault(name, len(self._depths))
-                layers[name] = _join(layers[name], factors) if name in layers else factors
-        return layers
-
-    def _cores(self, name, factors, groups):
-        return step_cores(name, factors, groups, self.quantities)
-
-    def _take_labelings(self, layers, step, masks) -> None:
-        for name, factors in layers.items():
-            if factors.adjoints is None:
-                continue
-            values = group_spectra(factors, masks)
-            norms = values.square().sum(dim=-1, keepdim=True).sqrt()
-            kept = torch.cat([norms, values[..., : self.indices]], dim=-1).numpy()
-            self._relabeled[name] = self._relabeled[name] + kept if name in self._relabeled else kept
-            self._differences.setdefault(name, EpochDifference()).add(factors, masks)
-        if step.sample_losses is not None:
-            self._losses.add(step.sample_losses, masks)
+            self.solver.add(StepRecord(layers, groups))
+            if labelings is not None:
+                begun = time.perf_counter()
+                self._labelings.add(layers, torch.as_tensor(labelings, dtype=torch.bool), step.sample_losses)
+                spent = time.perf_counter() - begun
+                self.seconds["labelings"] += spent
+                self.seconds["spectra"] -= spent
 
     def end_epoch(self) -> None:
-        """Turn the running means into rows and begin the next epoch."""
-        if "weight" in self.quantities and self._steps:
-            self._take_weights()
-        for (layer, quantity, group), running in self._running.items():
+        """Turn the running means into rows and begin the next epoch.
+
+        Raises
+        ------
+        FloatingPointError
+            If a spectrum was not finite and `stop_at_nonfinite` is set.
+        """
+        begun = time.perf_counter()
+        if self._before:
+            self._take_update()
+        running = self.solver.finish()
+        if "weight" in self.quantities:
+            running |= self._weights(running)
+        running |= self._updates
+        for (layer, quantity, group), spectrum in running.items():
             self._rows.append(
                 {
                     "epoch": self.epoch,
@@ -170,44 +222,51 @@ class SpectralMonitor:
                     "group": group,
                     "batch": self._samples / self._steps,
                     "n": self._seen[group],
-                    "steps": running.steps,
-                    "singular_values": running.mean.astype(np.float32),
-                    "singular_values_sd": running.deviation().astype(np.float32),
+                    "steps": spectrum.steps,
+                    "singular_values": spectrum.mean.astype(np.float32),
+                    "singular_values_sd": spectrum.deviation().astype(np.float32),
                 }
             )
-        if self._relabeled:
-            self._labeling_tables.append(self._labeling_table())
+        if self._labelings.steps:
+            self._labeling_tables.append(self._labelings.table(self.epoch, self._depths))
+        self._report_nonfinite()
         self.epoch += 1
         self._start_epoch()
+        self.seconds["spectra"] += time.perf_counter() - begun
 
-    def _take_weights(self) -> None:
-        weights = dict(self.model.named_parameters(remove_duplicate=False))
-        for layer in self._depths:
-            weight = weights[layer] if layer in weights else weights[f"{layer}.weight".lstrip(".")]
-            values = singular_values(weight.detach().flatten(1)).cpu().numpy()
-            running = self._running.setdefault((layer, "weight", ALL), RunningSpectrum())
-            running.add(values)
+    def _weights(self, running) -> dict:
+        seen = {layer for layer, _, _ in running}
+        return {
+            (layer, "weight", ALL): _one_spectrum(weight)
+            for layer, weight in self.capture.weights().items()
+            if layer in seen or layer in self._depths
+        }
 
-    def _labeling_table(self) -> pa.Table:
-        reference, other = self.groups or ("0", "1")
-        steps = self._differences[next(iter(self._differences))].steps
-        parts = []
-        for layer, sums in self._relabeled.items():
-            means = sums / steps
-            difference = self._differences[layer].spectra()
-            norms = difference.square().sum(dim=-1).sqrt().numpy()
-            depth = self._depths[layer]
-            spectra = difference[:, : self.indices].numpy()
-            parts.append((layer, depth, "gradient", reference, means[:, 0, 0], means[:, 0, 1:]))
-            parts.append((layer, depth, "gradient", other, means[:, 1, 0], means[:, 1, 1:]))
-            parts.append((layer, depth, "gradient", "difference", norms, spectra))
-        if self._losses.sums is not None:
-            losses = self._losses.means()
-            for position, group in enumerate((reference, other)):
-                parts.append(("", -1, "loss", group, None, losses[:, position : position + 1]))
-        return pa.concat_tables(
-            [_labeling_rows(self.epoch, steps, *part) for part in parts]
-        ).unify_dictionaries()
+    def _take_update(self) -> None:
+        """The optimiser's step since the last observed one: W after it minus W before."""
+        now = self.capture.weights()
+        for layer, before in self._before.items():
+            if layer in self._depths:
+                spectrum = self._updates.setdefault((layer, "update", ALL), RunningSpectrum())
+                spectrum.add(singular_values(now[layer] - before).cpu().numpy())
+        self._before = {}
+
+    def _report_nonfinite(self) -> None:
+        if self.first_nonfinite is None and self.solver.first_nonfinite is not None:
+            step, (layer, quantity, group) = self.solver.first_nonfinite
+            self.first_nonfinite = {
+                "epoch": self.epoch,
+                "step": step,
+                "layer": layer,
+                "quantity": quantity,
+                "group": group,
+            }
+            logger.warning(
+                "epoch %d, step %d: the %s of layer '%s', group '%s', has NaN or infinity for the first time",
+                *(self.epoch, step, quantity, layer, group),
+            )
+        if self.first_nonfinite is not None and self.stop_at_nonfinite:
+            raise FloatingPointError(f"a spectrum is not finite: {self.first_nonfinite}")
 
     def table(self) -> pa.Table:
         """Spectra of all finished epochs, in the schema ``autospec.tables.SPECTRA``."""
@@ -220,8 +279,9 @@ class SpectralMonitor:
         return pa.concat_tables(self._labeling_tables).unify_dictionaries()
 
     def close(self) -> None:
-        """Leave the model as it was."""
+        """Leave the model as it was, and end the second thread."""
         self.capture.stop()
+        self.solver.close()
 
     def state_dict(self) -> dict:
         """What a resumed run needs, at an epoch's end: plain numbers, text and tensors."""
@@ -234,6 +294,7 @@ class SpectralMonitor:
         return {
             "epoch": self.epoch,
             "depths": dict(self._depths),
+            "first_nonfinite": self.first_nonfinite,
             "rows": rows,
             "seconds": dict(self.seconds),
             "labelings": _to_bytes(self.labeling_table()),
@@ -242,6 +303,7 @@ class SpectralMonitor:
     def load_state_dict(self, state: dict) -> None:
         """Go on from `state_dict`'s state."""
         self.epoch = state["epoch"]
+        self.first_nonfinite = state["first_nonfinite"]
         self._depths, self.seconds = dict(state["depths"]), dict(state["seconds"])
         self._rows = [
             row | {name: row[name].numpy() for name in ("singular_values", "singular_values_sd")}
@@ -255,8 +317,9 @@ class SpectralMonitor:
 class Step:
     """One observed step, as the body of ``with monitor.observe(...) as step`` sees it."""
 
-    def __init__(self, groups: list[str]):
+    def __init__(self, groups: list[str], loss_scale: float = 1.0):
         self.groups = groups
+        self.loss_scale = loss_scale
         self.sample_losses: torch.Tensor | None = None
 
     def losses(self, values: torch.Tensor) -> None:
@@ -265,58 +328,29 @@ class Step:
             raise ValueError(f"losses have shape {tuple(values.shape)}; wanted ({len(self.groups)},), one a sample")
         self.sample_losses = values.detach()
 
-
-def _solve(cores):
-    """Solve cores in batches of equal kind and size; give (core, values) in the given order."""
-    batches: dict[tuple, list[int]] = {}
-    for position, core in enumerate(cores):
-        batches.setdefault((len(core.matrices), core.matrices[0].shape[-1]), []).append(position)
-    solved: list = [None] * len(cores)
-    for (kind, _), positions in batches.items():
-        stacks = [torch.stack([cores[p].matrices[m] for p in positions]) for m in range(kind)]
-        values = (solve_gram if kind == 1 else solve_pair)(*stacks).cpu().numpy()
-        for position, row in zip(positions, values, strict=True):
-            core = cores[position]
-            row = row[: core.length] * core.scale
-            solved[position] = np.pad(row, (0, core.length - len(row)))
-    return zip(cores, solved, strict=True)
+    def indices(self) -> dict[str, torch.Tensor]:
+        """Samples of each group, then of all together, (n_g,)."""
+        names = np.array(self.groups)
+        groups = {str(name): torch.from_numpy(np.flatnonzero(names == name)) for name in np.unique(names)}
+        return groups | {ALL: torch.arange(len(names))}
 
 
-def _join(first: Factors, second: Factors) -> Factors:
-    """Two calls of one layer in one step: the rows of a sample are those of both."""
-    adjoints = [factors.adjoints for factors in (first, second)]
-    if any(part is None for part in adjoints):
-        # A call that no gradient reached adds nothing to the weight's gradient.
-        adjoints = [
-            torch.zeros_like(factors.inputs[..., :1]).expand(-1, -1, width) if part is None else part
-            for part, factors, width in zip(
-                adjoints, (first, second), [next((a.shape[-1] for a in adjoints if a is not None), 0)] * 2, strict=True
-            )
-        ]
-    joined = None if not adjoints[0].shape[-1] else torch.cat(adjoints, dim=1)
-    return Factors(torch.cat([first.inputs, second.inputs], dim=1), joined, first.bias, first.blocks)
+def _one_spectrum(matrix: torch.Tensor) -> RunningSpectrum:
+    spectrum = RunningSpectrum()
+    spectrum.add(singular_values(matrix).cpu().numpy())
+    return spectrum
 
 
-def _labeling_rows(epoch, steps, layer, depth, quantity, group, norms, values) -> pa.Table:
-    count, width = values.shape
-    offsets = pa.array(np.arange(count + 1) * width, pa.int32())
-    spectra = pa.ListArray.from_arrays(offsets, pa.array(values.reshape(-1).astype(np.float32)))
-
-    def constant(value):
-        return pa.DictionaryArray.from_arrays(pa.array(np.zeros(count), pa.int32()), pa.array([value]))
-
-    columns = [
-        pa.array(np.full(count, epoch), pa.int32()),
-        pa.array(np.arange(count), pa.int32()),
-        constant(layer),
-        pa.array(np.full(count, depth), pa.int32()),
-        constant(quantity),
-        constant(group),
-        pa.array(np.full(count, steps), pa.int32()),
-        pa.nulls(count, pa.float64()) if norms is None else pa.array(norms, pa.float64()),
-        spectra.cast(LABELINGS.field("singular_values").type),
-    ]
-    return pa.Table.from_arrays(columns, schema=LABELINGS)
+def _join_passes(held: list[tuple]) -> tuple:
+    """Several backward passes before one optimiser's step: their samples, one after another."""
+    steps, layers, labelings = zip(*held, strict=True)
+    joined = Step([group for step in steps for group in step.groups])
+    if all(step.sample_losses is not None for step in steps):
+        joined.sample_losses = torch.cat([step.sample_losses for step in steps])
+    masks = None
+    if all(part is not None for part in labelings):
+        masks = torch.cat([torch.as_tensor(part, dtype=torch.bool) for part in labelings], dim=1)
+    return joined, join_steps(layers, [len(step.groups) for step in steps]), masks
 
 
 def _to_bytes(table: pa.Table) -> torch.Tensor:

@@ -50,6 +50,7 @@ class Run:
             quantities=("activation", "adjoint", "gradient", "weight"),
             groups=groups,
             indices=settings["statistics"]["indices"],
+            background=False,
         )
         self.order = np.random.default_rng([seed, 1])
         self.x = {part: torch.from_numpy(array).to(device) for part, array in prepared.values.items()}

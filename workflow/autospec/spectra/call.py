@@ -1,0 +1,76 @@
+"""One call of one layer in one step."""
+
+import dataclasses
+
+import torch
+from torch import nn
+
+
+class NotObserved(Exception):
+    """A layer, or a call of it, that cannot be observed; the message is the reason."""
+
+
+@dataclasses.dataclass
+class Call:
+    """What went into a layer, what came out, and the gradients that came back.
+
+    Attributes
+    ----------
+    name : str
+        Module path.
+    module : nn.Module
+    arguments : tuple of Tensor
+        Detached, in the order of the call.
+    outputs : tuple of Tensor
+        Detached.
+    gradients : list of Tensor or None
+        Of each output, summed over backward passes.
+    batch_first : bool
+        Whether samples come before time in what the layer sees, where it does not say so itself.
+    extra : dict
+        What the layer's own file keeps from the forward pass.
+    """
+
+    name: str
+    module: nn.Module
+    arguments: tuple[torch.Tensor, ...]
+    outputs: tuple[torch.Tensor, ...]
+    gradients: list[torch.Tensor | None]
+    batch_first: bool = True
+    extra: dict = dataclasses.field(default_factory=dict)
+
+
+def tensors_in(value) -> list[torch.Tensor]:
+    """All tensors of nested tuples and lists, in order."""
+    if isinstance(value, torch.Tensor):
+        return [value]
+    if isinstance(value, tuple | list):
+        return [tensor for part in value for tensor in tensors_in(part)]
+    return []
+
+
+def add_gradient(earlier: torch.Tensor | None, gradient: torch.Tensor) -> torch.Tensor:
+    """Sum over backward passes: a second one through the same call adds to the weight's gradient."""
+    return gradient.detach() if earlier is None else earlier + gradient
+
+
+def sample_rows(matrix: torch.Tensor, samples: int, batch_first: bool) -> torch.Tensor:
+    """View what a layer saw, (..., p), as (samples, t, p).
+
+    Raises
+    ------
+    NotObserved
+        If no dimension can be that of the samples.
+    """
+    width = matrix.shape[-1]
+    leading = tuple(matrix.shape[:-1])
+    if not leading:
+        leading = (1,)
+    if batch_first or len(leading) == 1:
+        if leading[0] % samples == 0:
+            return matrix.reshape(samples, -1, width)
+    elif leading[1] == samples:
+        return matrix.transpose(0, 1).reshape(samples, -1, width)
+    raise NotObserved(
+        f"it was called with shape {tuple(matrix.shape)}, in which no dimension is that of the {samples} samples"
+    )

@@ -1,0 +1,37 @@
+"""nn.Linear on inputs of any rank. Indices: n samples, t rows a sample, p inputs, q outputs."""
+
+from torch import nn
+from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
+
+from autospec.spectra.call import Call, sample_rows
+from autospec.spectra.factors import Factors
+
+
+class Linear:
+    """y = x W^T + b: A is x, (n, t, p); D is dL/dy, (n, t, q)."""
+
+    types = (nn.Linear, NonDynamicallyQuantizableLinear)
+
+    @staticmethod
+    def refusal(module):
+        return None
+
+    @staticmethod
+    def weights(module):
+        return {"": module.weight}
+
+    @staticmethod
+    def before(module):
+        return {}
+
+    @staticmethod
+    def after(call, arguments, output):
+        pass
+
+    @staticmethod
+    def factors(call: Call, samples: int) -> dict[str, Factors]:
+        inputs = sample_rows(call.arguments[0], samples, call.batch_first)
+        gradient = call.gradients[0]
+        adjoints = None if gradient is None else sample_rows(gradient, samples, call.batch_first)
+        module = call.module
+        return {"": Factors(inputs, adjoints, module.bias is not None, module.weight.requires_grad)}

@@ -1,0 +1,251 @@
+"""nn.RNN, LSTM and GRU: adjoints replayed from what a fused kernel lets one see.
+
+Fused recurrent kernels hide the gates, so each layer and direction is run again: forward to get
+the gates, then the reverse recursion from the gradient that reached the output.
+Indices: n samples, t time steps, p inputs, h hidden units, k gates a unit (1, 4 or 3).
+"""
+
+import torch
+from torch import nn
+
+from autospec.spectra.call import Call, NotObserved
+from autospec.spectra.factors import Factors
+
+
+class Recurrent:
+    """Input-hidden and hidden-hidden weights (and an LSTM's projection), each a layer of its own."""
+
+    types = (nn.RNN, nn.LSTM, nn.GRU)
+
+    @staticmethod
+    def refusal(module):
+        if module.dropout and module.num_layers > 1 and next(module.parameters()).is_cuda:
+            return "dropout between recurrent layers draws its masks inside cuDNN, where they cannot be had"
+        return None
+
+    @staticmethod
+    def weights(module):
+        return {name: weight for name, weight in module.named_parameters(recurse=False) if name.startswith("weight")}
+
+    @staticmethod
+    def before(module):
+        # Dropout between the layers is drawn inside the kernel; from the same state it is drawn again.
+        return {"random": torch.get_rng_state()} if module.dropout and module.training else {}
+
+    @staticmethod
+    def after(call, arguments, output):
+        if not isinstance(output[0], torch.Tensor):
+            raise NotObserved("it was called with a PackedSequence; pad the sequences instead")
+
+    @staticmethod
+    def factors(call: Call, samples: int) -> dict[str, Factors]:
+        if "random" not in call.extra:
+            return _replay(call, samples)
+        with torch.random.fork_rng(devices=[]):
+            torch.set_rng_state(call.extra["random"])
+            return _replay(call, samples)
+
+
+def _replay(call: Call, samples: int) -> dict[str, Factors]:
+    module = call.module
+    batched = call.arguments[0].dim() == 3
+
+    def sample_first(sequence):
+        if sequence is None:
+            return None
+        return sequence.unsqueeze(0) if not batched else sequence if module.batch_first else sequence.transpose(0, 1)
+
+    def states(tensors):
+        return [None if tensor is None else tensor if batched else tensor.unsqueeze(1) for tensor in tensors]
+
+    inputs, gradient = sample_first(call.arguments[0]), sample_first(call.gradients[0])
+    if len(inputs) != samples:
+        raise NotObserved(f"it was called with {len(inputs)} sequences, but the step has {samples} samples")
+    initial, final = states(call.arguments[1:]), states(call.gradients[1:])
+    reached = any(part is not None for part in call.gradients)
+    directions = (False, True) if module.bidirectional else (False,)
+    with torch.no_grad():
+        layers, masks = [], []
+        for layer in range(module.num_layers):
+            masks.append(None)
+            if layer and module.dropout and module.training:
+                # The kernel's masks are drawn in its own order, time first.
+                drawn = nn.functional.dropout(torch.ones_like(inputs.transpose(0, 1)).contiguous(), module.dropout)
+                masks[-1] = drawn.transpose(0, 1)
+                inputs = inputs * masks[-1]
+            passes = []
+            for reverse in directions:
+                start = [state[len(directions) * layer + reverse] for state in initial]
+                passes.append(_PASS[type(module)](module, layer, reverse, inputs, start))
+            layers.append(passes)
+            inputs = torch.cat([run.in_time(run.hidden) for run in passes], dim=-1)
+        factors = {}
+        for layer in reversed(range(module.num_layers)):
+            below = None
+            for run in layers[layer]:
+                if reached:
+                    size = run.hidden.shape[-1]
+                    own = None if gradient is None else gradient[..., run.reverse * size : (run.reverse + 1) * size]
+                    own = torch.zeros_like(run.hidden) if own is None else run.in_time(own)
+                    position = len(directions) * layer + run.reverse
+                    run.backward(own, [None if state is None else state[position] for state in final])
+                    into = run.in_time(run.input_adjoints @ run.weight_ih)
+                    below = into if below is None else below + into
+                factors |= run.factors()
+            gradient = below if masks[layer] is None or below is None else below * masks[layer]
+    return factors
+
+
+class _Pass:
+    """One layer in one direction: what its weights saw, in the order in which it read the sequence."""
+
+    def __init__(self, module, layer: int, reverse: bool, inputs: torch.Tensor, start: list[torch.Tensor]):
+        self.module, self.reverse = module, reverse
+        self.suffix = f"l{layer}" + ("_reverse" if reverse else "")
+        self.inputs = self.in_time(inputs)
+        self.weight_ih, self.weight_hh = self.parameter("weight_ih"), self.parameter("weight_hh")
+        self.bias_ih, self.bias_hh = self.parameter("bias_ih"), self.parameter("bias_hh")
+        size = module.proj_size or module.hidden_size
+        self.start = start[0] if start else inputs.new_zeros(len(inputs), size)
+        self.input_adjoints = self.hidden_adjoints = None
+        self.forward(start)
+
+    def in_time(self, sequence: torch.Tensor) -> torch.Tensor:
+        """From time order to the order of reading, or back."""
+        return sequence.flip(1) if self.reverse else sequence
+
+    def parameter(self, kind: str) -> torch.Tensor | None:
+        parameter = getattr(self.module, f"{kind}_{self.suffix}", None)
+        return None if parameter is None else parameter.detach()
+
+    def keep(self, hidden: list[torch.Tensor]) -> None:
+        """Take the hidden states h_0 .. h_t: (n, h) each."""
+        self.previous, self.hidden = torch.stack(hidden[:-1], dim=1), torch.stack(hidden[1:], dim=1)
+
+    def factors(self) -> dict[str, Factors]:
+        bias = self.module.bias
+        parts = {
+            "weight_ih": Factors(self.inputs, self.input_adjoints, bias),
+            "weight_hh": Factors(self.previous, self.hidden_adjoints, bias),
+        }
+        named = {f"{kind}_{self.suffix}": part for kind, part in (parts | self.more_factors()).items()}
+        for name, part in named.items():
+            part.trained = getattr(self.module, name).requires_grad
+        return named
+
+    def more_factors(self) -> dict[str, Factors]:
+        return {}
+
+
+class _RNNPass(_Pass):
+    """h_t = act(x_t W_ih^T + h_{t-1} W_hh^T + b)."""
+
+    def forward(self, start):
+        bias = None if self.bias_ih is None else self.bias_ih + self.bias_hh
+        projected = nn.functional.linear(self.inputs, self.weight_ih, bias)
+        act = torch.relu if self.module.nonlinearity == "relu" else torch.tanh
+        hidden = [self.start]
+        for time in range(projected.shape[1]):
+            hidden.append(act(torch.addmm(projected[:, time], hidden[-1], self.weight_hh.mT)))
+        self.keep(hidden)
+
+    def backward(self, gradient, final):
+        relu = self.module.nonlinearity == "relu"
+        slope = (self.hidden > 0).to(gradient.dtype) if relu else 1 - self.hidden**2
+        later, result = final[0] if final else None, [None] * gradient.shape[1]
+        for time in reversed(range(gradient.shape[1])):
+            total = gradient[:, time] if later is None else gradient[:, time] + later
+            result[time] = total * slope[:, time]
+            later = result[time] @ self.weight_hh
+        self.input_adjoints = self.hidden_adjoints = torch.stack(result, dim=1)
+
+
+class _LSTMPass(_Pass):
+    """Gates i, f, g, o, stacked in this order as in the weights; a projection of h where there is one."""
+
+    def forward(self, start):
+        bias = None if self.bias_ih is None else self.bias_ih + self.bias_hh
+        projected = nn.functional.linear(self.inputs, self.weight_ih, bias)
+        self.weight_hr = self.parameter("weight_hr")
+        cell = start[1] if start else self.inputs.new_zeros(len(self.inputs), self.module.hidden_size)
+        hidden, cells, gates = [self.start], [cell], []
+        for time in range(projected.shape[1]):
+            raw = torch.addmm(projected[:, time], hidden[-1], self.weight_hh.mT).unflatten(-1, (4, -1))
+            gate = torch.sigmoid(raw)
+            gate[:, 2] = torch.tanh(raw[:, 2])
+            cell = gate[:, 1] * cell + gate[:, 0] * gate[:, 2]
+            state = gate[:, 3] * torch.tanh(cell)
+            hidden.append(state if self.weight_hr is None else state @ self.weight_hr.mT)
+            cells.append(cell)
+            gates.append(gate)
+        self.keep(hidden)
+        self.gates = torch.stack(gates, dim=1)
+        self.cells = torch.stack(cells, dim=1)
+
+    def backward(self, gradient, final):
+        i, f, g, o = self.gates.unbind(dim=2)
+        squashed = torch.tanh(self.cells[:, 1:])
+        # Whatever does not depend on the recursion, for all time steps at once.
+        to_cell = o * (1 - squashed**2)
+        from_cell = torch.stack([g * i * (1 - i), self.cells[:, :-1] * f * (1 - f), i * (1 - g**2)], dim=2)
+        from_state = squashed * o * (1 - o)
+        later = final[0] if final else None
+        cell = final[1] if len(final) > 1 and final[1] is not None else torch.zeros_like(squashed[:, 0])
+        result, totals = [None] * gradient.shape[1], [None] * gradient.shape[1]
+        for time in reversed(range(gradient.shape[1])):
+            total = gradient[:, time] if later is None else gradient[:, time] + later
+            totals[time] = total
+            if self.weight_hr is not None:
+                total = total @ self.weight_hr
+            cell = total * to_cell[:, time] + cell
+            inner = (cell.unsqueeze(1) * from_cell[:, time]).flatten(1)
+            result[time] = torch.cat([inner, total * from_state[:, time]], dim=-1)
+            later = result[time] @ self.weight_hh
+            cell = cell * f[:, time]
+        self.input_adjoints = self.hidden_adjoints = torch.stack(result, dim=1)
+        self.projection_adjoints = torch.stack(totals, dim=1)
+
+    def more_factors(self):
+        if self.weight_hr is None:
+            return {}
+        states = self.gates[:, :, 3] * torch.tanh(self.cells[:, 1:])
+        adjoints = None if self.input_adjoints is None else self.projection_adjoints
+        return {"weight_hr": Factors(states, adjoints, False)}
+
+
+class _GRUPass(_Pass):
+    """Gates r, z, n, stacked in this order; the reset gate acts on W_hn h + b_hn."""
+
+    def forward(self, start):
+        projected = nn.functional.linear(self.inputs, self.weight_ih, self.bias_ih)
+        hidden, resets, updates, news, recurrents = [self.start], [], [], [], []
+        for time in range(projected.shape[1]):
+            from_hidden = nn.functional.linear(hidden[-1], self.weight_hh, self.bias_hh)
+            x_r, x_z, x_n = projected[:, time].chunk(3, dim=-1)
+            h_r, h_z, h_n = from_hidden.chunk(3, dim=-1)
+            reset, update = torch.sigmoid(x_r + h_r), torch.sigmoid(x_z + h_z)
+            new = torch.tanh(x_n + reset * h_n)
+            hidden.append(new + update * (hidden[-1] - new))
+            for kept, value in ((resets, reset), (updates, update), (news, new), (recurrents, h_n)):
+                kept.append(value)
+        self.keep(hidden)
+        self.reset, self.update = torch.stack(resets, dim=1), torch.stack(updates, dim=1)
+        self.new, self.recurrent = torch.stack(news, dim=1), torch.stack(recurrents, dim=1)
+
+    def backward(self, gradient, final):
+        to_new = (1 - self.update) * (1 - self.new**2)
+        to_update = (self.previous - self.new) * self.update * (1 - self.update)
+        to_reset = self.recurrent * self.reset * (1 - self.reset)
+        later = final[0] if final else None
+        inputs, hiddens = [None] * gradient.shape[1], [None] * gradient.shape[1]
+        for time in reversed(range(gradient.shape[1])):
+            total = gradient[:, time] if later is None else gradient[:, time] + later
+            new = total * to_new[:, time]
+            both = torch.cat([new * to_reset[:, time], total * to_update[:, time]], dim=-1)
+            inputs[time] = torch.cat([both, new], dim=-1)
+            hiddens[time] = torch.cat([both, new * self.reset[:, time]], dim=-1)
+            later = hiddens[time] @ self.weight_hh + total * self.update[:, time]
+        self.input_adjoints, self.hidden_adjoints = torch.stack(inputs, dim=1), torch.stack(hiddens, dim=1)
+
+
+_PASS = {nn.RNN: _RNNPass, nn.LSTM: _LSTMPass, nn.GRU: _GRUPass}

@@ -1,0 +1,105 @@
+"""Gathers observed steps and solves their spectra, beside the training thread or on it."""
+
+import queue
+import threading
+
+import numpy as np
+import torch
+
+from autospec.spectra.accumulate import RunningSpectrum
+from autospec.spectra.cores import Key, StepRecord, solve_steps
+
+# Steps are solved sixteen at a time, sooner where they hold much memory. The division depends on
+# counts and sizes alone, so that the same run gives the same bytes under any load.
+_STEPS = 16
+_BYTES = 32 * 2**20
+_WAITING = 2
+
+
+class Solver:
+    """Running means of every spectrum, from step records.
+
+    Parameters
+    ----------
+    quantities : tuple of str
+    background : bool
+        Solve on a second thread. The queue is bounded: a training loop that is faster than the
+        second thread waits for it.
+    """
+
+    def __init__(self, quantities: tuple[str, ...], background: bool):
+        self.quantities = quantities
+        self.running: dict[Key, RunningSpectrum] = {}
+        #: (step of the epoch, key) of the first spectrum that was not finite, or None.
+        self.first_nonfinite: tuple[int, Key] | None = None
+        self._gathered: list[StepRecord] = []
+        self._bytes, self._solved = 0, 0
+        self._failure: BaseException | None = None
+        self._queue: queue.Queue | None = None
+        if background:
+            self._queue = queue.Queue(_WAITING)
+            threading.Thread(target=self._work, args=(self._queue,), daemon=True, name="spectra").start()
+
+    def add(self, record: StepRecord) -> None:
+        """Take one observed step."""
+        self._gathered.append(record)
+        self._bytes += record.bytes
+        if len(self._gathered) >= _STEPS or self._bytes >= _BYTES:
+            self._hand_over()
+
+    def finish(self) -> dict[Key, RunningSpectrum]:
+        """Solve all that is left and give the running means; begin anew.
+
+        Raises
+        ------
+        Exception
+            Whatever failed on the second thread.
+        """
+        self._hand_over()
+        if self._queue is not None:
+            self._queue.join()
+        self._raise_failure()
+        running, self.running, self._solved = self.running, {}, 0
+        return running
+
+    def close(self) -> None:
+        """End the second thread, after what it still has to do."""
+        if self._queue is not None:
+            self._queue.put(None)
+            self._queue.join()
+            self._queue = None
+
+    def _hand_over(self) -> None:
+        records, self._gathered, self._bytes = self._gathered, [], 0
+        self._raise_failure()
+        if records and self._queue is None:
+            self._take(records)
+        elif records:
+            self._queue.put(records)
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
+
+    def _work(self, waiting: queue.Queue) -> None:
+        while True:
+            records = waiting.get()
+            try:
+                if records is None:
+                    return
+                self._take(records)
+            except BaseException as failure:
+                self._failure = failure
+            finally:
+                waiting.task_done()
+
+    def _take(self, records: list[StepRecord]) -> None:
+        with torch.no_grad():
+            solved = solve_steps(records, self.quantities)
+        for spectra in solved:
+            self._solved += 1
+            for key, values in spectra.items():
+                self.running.setdefault(key, RunningSpectrum()).add(values)
+                if self.first_nonfinite is None and np.isnan(values).any():
+                    self.first_nonfinite = (self._solved, key)
