@@ -204,6 +204,7 @@ def _solve(cores: list[_Cores], steps: int) -> list[dict[Key, np.ndarray]]:
         for core in batch:
             part = values[position : position + len(core.steps), : core.length] * core.scale
             part = np.pad(part, ((0, 0), (0, core.length - part.shape[1])))
+            part[np.isnan(part).any(axis=1)] = np.nan
             position += len(core.steps)
             for step, row in zip(core.steps, part, strict=True):
                 result[step][core.key] = row
