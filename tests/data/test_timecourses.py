@@ -90,7 +90,9 @@ def test_a_component_constant_in_one_person_is_left_out_for_all(folder):
         {"kind": "feature", "label": "component-3", "reason": "constant in 1 of 4 people"}
     ]
     assert qc["constant_components"].tolist() == [0, 1, 0, 0]
-    wanted = nilearn.signal.clean(series(0)[:, [0, 1, 3, 4, 5]], low_pass=0.1, high_pass=0.01, t_r=2.0)
+    wanted = nilearn.signal.clean(
+        series(0)[:, [0, 1, 3, 4, 5]], low_pass=0.1, high_pass=0.01, t_r=2.0, standardize="zscore_sample"
+    )
     np.testing.assert_allclose(dataset.values[0], wanted, atol=1e-4)
 
 
@@ -101,7 +103,7 @@ def test_different_lengths_are_refused_unless_cropping_is_asked_for(folder):
     dataset, qc, _ = read(folder, crop="shortest")
     assert dataset.values.shape == (4, 90, 6)
     assert qc["volumes"].tolist() == [100, 100, 90, 100]
-    wanted = nilearn.signal.clean(series(0)[:90], low_pass=0.1, high_pass=0.01, t_r=2.0)
+    wanted = nilearn.signal.clean(series(0)[:90], low_pass=0.1, high_pass=0.01, t_r=2.0, standardize="zscore_sample")
     np.testing.assert_allclose(dataset.values[0], wanted, atol=1e-4)
 
 
@@ -231,5 +233,7 @@ def test_abide_nyu_is_read_whole_and_fast(shared_data):
     raw = np.loadtxt(folder / "raw" / "NYU_0050954_rois_cc200.1D.gz")
     left_out = int(dropped["label"].iloc[0].removeprefix("component-")) - 1
     row = dataset.people["subject"].tolist().index("NYU_0050954")
-    wanted = nilearn.signal.clean(np.delete(raw, left_out, axis=1), low_pass=0.1, high_pass=0.01, t_r=2.0)
+    wanted = nilearn.signal.clean(
+        np.delete(raw, left_out, axis=1), low_pass=0.1, high_pass=0.01, t_r=2.0, standardize="zscore_sample"
+    )
     np.testing.assert_allclose(dataset.values[row], wanted, atol=1e-4)

@@ -29,6 +29,7 @@ CONFOUND_COLUMNS = ("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z", 
 DISPLACEMENT = ("framewise_displacement", "FD")
 
 _SAME_TIME = 0.005  # seconds; sidecars round the repetition time
+_LONGEST = 100.0  # seconds; nobody waits longer between two volumes
 _COVERED = 0.5  # of a map's sum of squares must lie in voxels that the scan fills
 _SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6}
 _LOG_EVERY = 15.0  # seconds
@@ -78,13 +79,13 @@ def read(name: str, options: Mapping, path: str | Path | None) -> tuple[Dataset,
         )
     folder = Path(path)
     people, outside = read_participants(folder, options)
+    maps_path = folder / options.get("maps", MAPS)
     scans = find_files(folder, options.get("bold", BOLD), "bold")
-    labels = set(scans) - set(outside["label"])
+    labels = {subject for subject, scan in scans.items() if scan != maps_path} - set(outside["label"])
     people, unmatched = match_people(people, labels, options.get("missing_subjects", "error"), folder)
     tables = _confound_files(folder, options, people["subject"])
 
     first = _load(scans[people["subject"].iloc[0]])
-    maps_path = folder / options.get("maps", MAPS)
     maps, features = _read_maps(maps_path, first, options.get("resample_maps", False))
     extract = _extractor(maps)
     series, confounds, absent, rows = [], [], [], []
@@ -178,8 +179,7 @@ def read_confounds(path: str | Path, columns: list[str], volumes: int) -> tuple[
     missing = [column for column in columns if column not in table]
     if missing:
         raise InputError(
-            f"{path}: no column '{missing[0]}'. The columns are {', '.join(table.columns)}. "
-            "Correct `confound_columns`."
+            f"{path}: no column '{missing[0]}'. The columns are {', '.join(table.columns)}. Correct `confound_columns`."
         )
     if len(table) != volumes:
         raise InputError(
@@ -187,8 +187,7 @@ def read_confounds(path: str | Path, columns: list[str], volumes: int) -> tuple[
             "Check that both files are of the same run."
         )
     displacement = next((column for column in DISPLACEMENT if column in table), None)
-    wanted = list(columns) + ([displacement] if displacement else [])
-    numbers = table[wanted].apply(pd.to_numeric, errors="coerce")
+    numbers = table.apply(pd.to_numeric, errors="coerce")
     confounds = numbers[list(columns)].to_numpy(dtype=np.float64, copy=True)
     leading = np.isnan(confounds[0])
     confounds[0, leading] = confounds[1, leading]
@@ -230,9 +229,7 @@ def _load(path: Path) -> nib.Nifti1Image:
 def _values(image: nib.Nifti1Image, path: Path, wanted: str) -> np.ndarray:
     """Read an image's values, 4-d and finite, as float32."""
     if len(image.shape) != 4 or image.shape[3] < 2:
-        raise InputError(
-            f"{path}: found an image of shape {image.shape}, wanted {wanted}. Give the 4-d file."
-        )
+        raise InputError(f"{path}: found an image of shape {image.shape}, wanted {wanted}. Give the 4-d file.")
     try:
         values = image.get_fdata(dtype=np.float32, caching="unchanged")
     except (EOFError, OSError, ValueError, zlib.error):
@@ -305,9 +302,7 @@ def _extractor(maps: nib.Nifti1Image):
         mean, spread = inside.mean(axis=1, dtype=np.float64), inside.std(axis=1, dtype=np.float64)
         moving = spread > 1e-7 * np.abs(mean)
         if not moving.any():
-            raise InputError(
-                f"{path}: no voxel under the component maps changes over time. Get the scan again."
-            )
+            raise InputError(f"{path}: no voxel under the component maps changes over time. Get the scan again.")
         series = masker.transform(nib.Nifti1Image(values, image.affine))
         coverage = weights[moving].sum(axis=0)
         lacking = (coverage < _COVERED) | constant(series)
@@ -337,8 +332,8 @@ def _repetition_time(image: nib.Nifti1Image, path: Path, option: float | None) -
     stated = {}
     unit = image.header.get_xyzt_units()[1]
     step = float(image.header.get_zooms()[3])
-    if unit in _SECONDS and step > 0:
-        # Without a unit the header's number is a writer's default as often as a time.
+    if unit in _SECONDS and 0 < step * _SECONDS[unit] < _LONGEST:
+        # Without a unit, or with an absurd value, the number is a writer's default or in another unit.
         stated["the header"] = step * _SECONDS[unit]
     sidecar = path.with_name(path.name.removesuffix(".gz").removesuffix(".nii") + ".json")
     if sidecar.exists():
@@ -352,7 +347,8 @@ def _repetition_time(image: nib.Nifti1Image, path: Path, option: float | None) -
         stated["`repetition_time`"] = float(option)
     if not stated:
         raise InputError(
-            f"{path}: no repetition time in the header (or no unit), and none in a JSON beside it. "
+            f"{path}: no usable repetition time in the header (time step {step:g}, unit {unit}), and none in a "
+            "JSON beside it. "
             "Set `repetition_time` (seconds)."
         )
     if max(stated.values()) - min(stated.values()) > _SAME_TIME:

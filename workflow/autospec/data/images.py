@@ -107,8 +107,7 @@ def groups_of_classes(targets: pd.Series, groups: Mapping, origin: str) -> pd.Se
         for member in map(as_text, members):
             if member not in classes:
                 raise InputError(
-                    f"{origin}.groups.{group}: found class '{member}', wanted some of {', '.join(classes)}. "
-                    "Correct it."
+                    f"{origin}.groups.{group}: found class '{member}', wanted some of {', '.join(classes)}. Correct it."
                 )
             if member in of:
                 raise InputError(
@@ -152,9 +151,7 @@ def _parse_idx(content: bytes, path: str | Path) -> np.ndarray:
     # Two zero bytes, the type, the number of dimensions, then each dimension as a big-endian 32-bit integer.
     start = 4 + 4 * content[3] if len(content) > 4 else 0
     if len(content) < max(start, 5) or content[:2] != b"\0\0" or content[2] != _UNSIGNED_BYTE:
-        raise InputError(
-            f"{path}: found a header {content[:4].hex(' ')}, wanted an IDX file of bytes. Get it again."
-        )
+        raise InputError(f"{path}: found a header {content[:4].hex(' ')}, wanted an IDX file of bytes. Get it again.")
     shape = struct.unpack(f">{content[3]}I", content[4:start])
     if len(content) - start != int(np.prod(shape)):
         raise InputError(
@@ -185,9 +182,7 @@ def _read_published(folder: Path, name: str) -> np.ndarray:
     wanted = MNIST[name][0 if path == packed else 1]
     found = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if found != wanted:
-        raise InputError(
-            f"{path}: found md5 {found}, wanted {wanted}: not MNIST's original file. Get it again."
-        )
+        raise InputError(f"{path}: found md5 {found}, wanted {wanted}: not MNIST's original file. Get it again.")
     return _parse_idx(_unpacked(path, content), path)
 
 

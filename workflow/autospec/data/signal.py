@@ -55,9 +55,7 @@ def find_files(folder: str | Path, pattern: str, option: str) -> dict[str, Path]
             )
         files[subject] = path
     if not files:
-        raise InputError(
-            f"{folder}: no file matches '{pattern}'. Correct `{option}` or the folder's contents."
-        )
+        raise InputError(f"{folder}: no file matches '{pattern}'. Correct `{option}` or the folder's contents.")
     return dict(sorted(files.items()))
 
 

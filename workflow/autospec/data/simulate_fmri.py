@@ -69,10 +69,7 @@ def planted_edges() -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
     domain = [COMPONENTS[name][0] for name in names]
     higher = [(thalamus, j) for j in range(len(names)) if domain[j] == "sensorimotor"]
     lower = [
-        (i, j)
-        for i in range(len(names))
-        for j in range(i + 1, len(names))
-        if domain[i] == domain[j] == "subcortical"
+        (i, j) for i in range(len(names)) for j in range(i + 1, len(names)) if domain[i] == domain[j] == "subcortical"
     ]
     return higher, lower
 
@@ -103,8 +100,7 @@ def group_connectivity(effect: float) -> tuple[np.ndarray, np.ndarray]:
             patient[i, j] = patient[j, i] = np.tanh(np.arctanh(control[i, j]) + sign * effect * _EDGE_SHIFT)
     if np.linalg.eigvalsh(patient)[0] <= 1e-6:
         raise InputError(
-            f"simulate: effect {effect:g} asks for correlations that no signals can have. Give an effect "
-            "from 0 to 3."
+            f"simulate: effect {effect:g} asks for correlations that no signals can have. Give an effect from 0 to 3."
         )
     return control, patient
 
@@ -187,9 +183,7 @@ def write_cohort(folder: str | Path, subjects: int, effect: float, seed: int) ->
         If there are fewer than four people or the effect is impossible.
     """
     if subjects < 4:
-        raise InputError(
-            f"simulate: found subjects: {subjects}, wanted 4 or more. Raise it in the configuration."
-        )
+        raise InputError(f"simulate: found subjects: {subjects}, wanted 4 or more. Raise it in the configuration.")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     connectivity = dict(zip(("control", "schizophrenia"), group_connectivity(effect), strict=True))

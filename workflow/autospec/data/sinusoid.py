@@ -54,9 +54,7 @@ def read(name: str, options: Mapping, path: str | Path | None) -> tuple[Dataset,
         A class that does not exist or stands in both groups.
     """
     count = options.get("series", 240)
-    values, targets = make_series(
-        count, options.get("length", 60), options.get("noise", 0.1), options.get("seed", 0)
-    )
+    values, targets = make_series(count, options.get("length", 60), options.get("noise", 0.1), options.get("seed", 0))
     subjects = pd.Series([f"series-{number:04d}" for number in range(1, count + 1)])
     groups = groups_of_classes(targets, options["groups"], f"datasets.{name}")
     inside = groups.notna().to_numpy()

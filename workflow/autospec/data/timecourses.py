@@ -54,9 +54,7 @@ def read(name: str, options: Mapping, path: str | Path | None) -> tuple[Dataset,
         raise InputError(f"{_MISSING_FOLDER.format(name=name)} {options.get('where', '')}".rstrip())
     folder = Path(path)
     if "files" not in options:
-        raise InputError(
-            f"{name}: `files` is not set. Give a pattern such as 'raw/{{subject}}_rois_cc200.1D*'."
-        )
+        raise InputError(f"{name}: `files` is not set. Give a pattern such as 'raw/{{subject}}_rois_cc200.1D*'.")
     people, outside = read_participants(folder, options)
     files = find_files(folder, options["files"], "files")
     labels = set(files) - set(outside["label"])
@@ -136,9 +134,7 @@ def read_series(path: str | Path) -> tuple[np.ndarray, list[str]]:
         raise InputError(f"{path}: the file is empty, {wanted}")
     if not np.isfinite(series).all():
         row, column = np.argwhere(~np.isfinite(series))[0]
-        raise InputError(
-            f"{path}: volume {row + 1}, column {column + 1}: found {series[row, column]}, {wanted}"
-        )
+        raise InputError(f"{path}: volume {row + 1}, column {column + 1}: found {series[row, column]}, {wanted}")
     header = lines[0].replace("#", " ").split() if lines[0].startswith("#") else []
     components = series.shape[1]
     names = header if len(header) == components else [str(number + 1) for number in range(components)]
