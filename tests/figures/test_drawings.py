@@ -157,7 +157,7 @@ def test_the_note_says_whether_p_is_exact_or_descriptive_and_names_the_family(dr
 
 def test_stability_is_called_by_its_name(drawings):
     title = drawings["groups"][0].axes[3].get_title(loc="left")
-    assert "Stability over trainings, not evidence about groups" in title
+    assert "Stability over trainings, not a group test" in title
 
 
 def test_tasks_are_drawn_as_shares_of_the_sum(drawings, records):

@@ -104,3 +104,13 @@ def test_figures_need_neither_torch_nor_nilearn():
     paths = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=paths)
     assert run.stdout.strip() == "set()"
+
+
+def test_neighbouring_ticks_are_never_written_alike():
+    figure = style.new_figure(style.ONE_COLUMN, 26, "")
+    axis = figure.subplots()
+    axis.plot([1, 2], [1.4e-4, 3.2e-4])
+    style.plain_log_ticks(axis)
+    figure.canvas.draw()
+    labels = [label.get_text() for label in axis.get_yticklabels()]
+    assert len(labels) == len(set(labels))

@@ -89,17 +89,17 @@ def draw_groups(
     ]
     title = f"Where and when groups differ: {style.run_title(record)}"
     figure = style.new_figure(
-        style.TWO_COLUMNS, 42 + 6.4 * len(order), title, _note(cells, summary, len(kept)), keys
+        style.TWO_COLUMNS, 42 + 6.4 * max(4, len(order)), title, _note(cells, summary, len(kept)), keys
     )
     if record["simulated"]:
         style.mark_simulated(figure)
     axes = figure.subplots(2, 2)
-    toward = f"log₂ ratio, {other} / {reference}"
+    toward = f"log₂ ratio\n{other} / {reference}"
     looks = {
-        "spectral_ratio": ("a  Spectral ratio of the gradient", toward, "index", style.GROUP_MAP),
-        "gradient_difference": ("b  Gradient difference", "z among labelings", "index", style.ONE_SIDED_MAP),
+        "spectral_ratio": ("a  Spectral ratio", toward, "index", style.GROUP_MAP),
+        "gradient_difference": ("b  Gradient difference", "z among\nlabelings", "index", style.ONE_SIDED_MAP),
         "by_epoch": ("c  Largest singular value by epoch", toward, "epoch", style.GROUP_MAP),
-        "stability": ("d  Stability over trainings, not evidence about groups", "g_z over seeds", "index",
+        "stability": ("d  Stability over trainings, not a group test", "g_z over\nseeds", "index",
                       style.GROUP_MAP),
     }  # fmt: skip
     for axis, (name, (heading, scale, across, colours)) in zip(axes.flat, looks.items(), strict=True):
@@ -158,7 +158,10 @@ def draw_map(
     mesh = axis.pcolormesh(
         across, down, values, cmap=colours, vmin=-limit, vmax=limit, edgecolors="white", linewidth=0.4
     )
-    marked = panel[panel["significant"]]
+    if not values.count():
+        note = "too few trainings or constant"
+        axis.text(0.5, 0.5, note, transform=axis.transAxes, ha="center", va="center")
+    marked = panel[panel["significant"] & panel["value"].notna()]
     places = {column: place for place, column in enumerate(grid.columns)}
     x = [places[column] for column in marked["column"]]
     y = [order.index(layer) for layer in marked["layer"]]

@@ -207,6 +207,6 @@ def format_p(p: float) -> str:
 def _short(value: float, _position=None) -> str:
     if value == 0 or 0.001 <= abs(value) < 10_000:
         return f"{value:.4g}"
-    mantissa, exponent = f"{value:.0e}".split("e")
+    mantissa, exponent = f"{value:.1e}".replace(".0e", "e").split("e")
     power = f"10^{{{int(exponent)}}}"
     return f"${power}$" if mantissa == "1" else rf"${mantissa}\cdot{power}$"
