@@ -58,8 +58,8 @@ def prepare(dataset: Dataset, pairs: pd.DataFrame, split: pd.DataFrame) -> Prepa
     for part in ("train", "test"):
         rows = ordered[ordered["part"] == part]
         values[part] = dataset.values[position[rows["subject"]].to_numpy()]
-        targets[part] = target_of[rows["subject"]].to_numpy()
-        is_other[part] = other_of[rows["subject"]].to_numpy()
+        targets[part] = target_of[rows["subject"]].to_numpy(copy=True)
+        is_other[part] = other_of[rows["subject"]].to_numpy(copy=True)
         numbers[part] = rows["pair"].to_numpy()[::2]
     every_target = target_of[ordered["subject"]].to_numpy()
     center, spread = _scaling(values["train"])

@@ -1,0 +1,70 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from autospec.training.prepare import epoch_batches, prepare
+from sklearn.preprocessing import StandardScaler
+from simulated import GROUPS, simulated_dataset, simulated_pairs, simulated_splits
+
+
+@pytest.fixture
+def made():
+    return simulated_dataset(), simulated_pairs(), simulated_splits([0])
+
+
+def test_scaling_is_fitted_on_training_people_alone(made):
+    dataset, pairs, split = made
+    prepared = prepare(dataset, pairs, split)
+    trained = split.loc[split["part"] == "train", "pair"].to_numpy()
+    rows = np.sort(np.concatenate([2 * trained, 2 * trained + 1]))
+    expected = StandardScaler().fit_transform(dataset.values[rows].astype(float))
+    np.testing.assert_allclose(prepared.values["train"], expected, atol=1e-6)
+
+
+def test_no_training_input_moves_when_every_test_person_changes(made):
+    dataset, pairs, split = made
+    tested = split.loc[split["part"] == "test", "pair"].to_numpy()
+    rows = np.concatenate([2 * tested, 2 * tested + 1])
+    values = dataset.values.copy()
+    values[rows] = values[rows] * 100 + 7
+    changed = prepare(dataclasses.replace(dataset, values=values), pairs, split)
+    before = prepare(dataset, pairs, split)
+    assert np.array_equal(changed.values["train"], before.values["train"])
+    assert not np.array_equal(changed.values["test"], before.values["test"])
+
+
+def test_no_training_input_moves_when_groups_are_swapped_within_pairs(made):
+    dataset, pairs, split = made
+    people = dataset.people.copy()
+    swapped = {pair for pair in range(0, 16, 3)}
+    people["group"] = [
+        GROUPS[(i + (i // 2 in swapped)) % 2] for i in range(len(people))
+    ]
+    frame = pairs.assign(group=people["group"].to_numpy()).sort_values(["pair", "group"])
+    other = prepare(dataclasses.replace(dataset, people=people), frame, split)
+    before = prepare(dataset, pairs, split)
+    assert np.array_equal(other.values["train"], before.values["train"])
+    assert not np.array_equal(other.is_other["train"], before.is_other["train"])
+
+
+def test_rows_two_i_and_two_i_plus_one_are_a_pair(made):
+    dataset, pairs, split = made
+    prepared = prepare(dataset, pairs, split)
+    for part in ("train", "test"):
+        assert (prepared.is_other[part][::2] != prepared.is_other[part][1::2]).all()
+    assert len(prepared.pairs) == len(prepared.values["train"]) // 2
+
+
+def test_a_target_that_is_the_same_within_every_pair_does_not_use_the_labels(made):
+    dataset, pairs, split = made
+    assert prepare(dataset, pairs, split).labels_used
+    people = dataset.people.assign(target=[f"class {i // 2 % 3}" for i in range(len(dataset.people))])
+    assert not prepare(dataclasses.replace(dataset, people=people), pairs, split).labels_used
+
+
+def test_batches_hold_whole_pairs_and_every_pair_once():
+    batches = epoch_batches(13, 8, np.random.default_rng(0))
+    assert [len(batch) for batch in batches] == [8, 6, 6, 6]
+    for batch in batches:
+        assert (batch[::2] + 1 == batch[1::2]).all()
+    assert sorted(np.concatenate(batches)) == list(range(26))

@@ -1,0 +1,202 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from autospec.errors import InputError
+from autospec.tables import LABELINGS, METRICS, SPECTRA, read_parquet, read_runs
+from autospec.training import runs
+from autospec.training.runs import train_seeds
+from sklearn.metrics import balanced_accuracy_score, r2_score
+from simulated import SETTINGS
+
+TABLES = ("spectra.parquet", "labelings.parquet", "metrics.parquet")
+
+
+def identity(model="mlp", task="autoencoding"):
+    return {"dataset": "made", "model": model, "task": task, "activation": "relu", "shape": "base"}
+
+
+def train(files, folder, seeds=(0, 1), settings=SETTINGS, **options):
+    folders = [str(folder / f"seed-{seed}") for seed in seeds]
+    train_seeds(files, identity(**options), list(seeds), settings, folders, str(folder / "checkpoints"), 1)
+    return [Path(path) for path in folders]
+
+
+def contents(folder):
+    return {name: (folder / name).read_bytes() for name in TABLES}
+
+
+@pytest.mark.parametrize(("model", "shape"), [("mlp", (10,)), ("lstm", (7, 6)), ("mlp", (4, 5))])
+@pytest.mark.parametrize("task", ["autoencoding", "classification"])
+def test_a_run_gives_its_tables_and_record(prepared_files, tmp_path, model, shape, task):
+    folders = train(prepared_files(shape), tmp_path / "out", model=model, task=task)
+    for seed, folder in enumerate(folders):
+        assert read_parquet(folder / "spectra.parquet").schema.equals(SPECTRA)
+        assert read_parquet(folder / "labelings.parquet").schema.equals(LABELINGS)
+        assert read_parquet(folder / "metrics.parquet").schema.equals(METRICS)
+        record = json.loads((folder / "run.json").read_text())
+        assert (record["status"], record["seed"], record["simulated"]) == ("finished", seed, True)
+        assert record["labels_used"] == (task == "classification")
+        assert record["n"] == {"train": {"control": 12, "patient": 12}, "test": {"control": 4, "patient": 4}}
+    together = read_runs(folders, "spectra").to_pandas()
+    assert set(together["epoch"]) == {1, 2, 3, 4}
+    assert set(together["group"]) == {"control", "patient", "all"}
+    assert set(together["quantity"]) == {"activation", "adjoint", "gradient", "weight"}
+
+
+def test_both_tasks_share_the_names_of_the_encoders_layers(prepared_files, tmp_path):
+    for model, shape in (("mlp", (10,)), ("lstm", (7, 6))):
+        files = prepared_files(shape)
+        layers = []
+        for task in ("autoencoding", "classification"):
+            (folder,) = train(files, tmp_path / model / task, seeds=(0,), model=model, task=task)
+            names = set(read_parquet(folder / "spectra.parquet")["layer"].to_pylist())
+            layers.append({name for name in names if name.startswith("encoder")})
+        assert layers[0] == layers[1] and len(layers[0]) == 2
+
+
+def test_metrics_are_those_of_scikit_learn(prepared_files, tmp_path, monkeypatch):
+    kept = {}
+    original = runs.Run
+
+    class Kept(original):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            kept[self.task] = self
+
+    monkeypatch.setattr(runs, "Run", Kept)
+    files = prepared_files()
+    for task in ("autoencoding", "classification"):
+        train(files, tmp_path / task, seeds=(0,), task=task)
+    for task, run in kept.items():
+        x, target = run.x["test"], run.target["test"].numpy()
+        output = run.model(x).detach().numpy()
+        if task == "classification":
+            expected = balanced_accuracy_score(target, output.argmax(axis=1))
+            assert run.last("balanced_accuracy") == pytest.approx(expected)
+        else:
+            # About 0, the mean of the scaled training data, and not about the test people's own mean.
+            truth = np.vstack([x.numpy().reshape(-1, 1), -x.numpy().reshape(-1, 1)])
+            guess = np.vstack([output.reshape(-1, 1), -output.reshape(-1, 1)])
+            assert run.last("explained_variance") == pytest.approx(r2_score(truth, guess), abs=1e-5)
+
+
+def test_the_same_seed_gives_the_same_bytes_whatever_the_other_seeds(prepared_files, tmp_path):
+    files = prepared_files()
+    alone = train(files, tmp_path / "a", seeds=(1,))
+    among = train(files, tmp_path / "b", seeds=(0, 1, 2))
+    assert contents(alone[0]) == contents(among[1])
+    assert contents(among[0]) != contents(among[1])
+
+
+def test_a_seed_that_is_added_is_the_only_one_trained(prepared_files, tmp_path, monkeypatch):
+    files = prepared_files()
+    train(files, tmp_path / "out", seeds=(0, 1))
+    trained = []
+    original = runs._train_one
+    monkeypatch.setattr(runs, "_train_one", lambda *a: (trained.append(a[4]["seed"]), original(*a)))
+    train(files, tmp_path / "out", seeds=(0, 1, 2))
+    assert trained == [2]
+
+
+def test_changed_settings_are_another_run(prepared_files, tmp_path):
+    files = prepared_files()
+    first = contents(train(files, tmp_path / "out", seeds=(0,))[0])
+    settings = SETTINGS | {"training": SETTINGS["training"] | {"weight_decay": 0.1}}
+    assert contents(train(files, tmp_path / "out", seeds=(0,), settings=settings)[0]) != first
+
+
+PROGRAM = """
+import json, sys
+from autospec.training import runs
+runs._SECONDS_BETWEEN_CHECKPOINTS = 0.0
+arguments = json.loads(sys.argv[1])
+print("started", flush=True)
+runs.train_seeds(**arguments)
+"""
+
+
+def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bytes(prepared_files, tmp_path):
+    files = prepared_files((7, 6))
+    settings = SETTINGS | {"training": SETTINGS["training"] | {"epochs": 60}}
+    quiet = [contents(folder) for folder in train(files, tmp_path / "quiet", settings=settings, model="lstm")]
+    folders = [str(tmp_path / "killed" / f"seed-{seed}") for seed in (0, 1)]
+    arguments = {
+        "files": files,
+        "identity": identity("lstm"),
+        "seeds": [0, 1],
+        "settings": settings,
+        "folders": folders,
+        "checkpoints": str(tmp_path / "killed" / "checkpoints"),
+        "threads": 1,
+    }
+    generator = np.random.default_rng(0)
+    killed = 0
+    environment = os.environ | {"PYTHONPATH": str(Path(runs.__file__).parents[2])}
+    for attempt in range(40):
+        process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, json.dumps(arguments)], stdout=subprocess.PIPE, env=environment
+        )
+        process.stdout.readline()
+        if attempt < 4:
+            time.sleep(generator.uniform(0.3, 2.0))
+            process.send_signal(signal.SIGKILL)
+        if process.wait() == 0:
+            break
+        killed += 1
+    assert killed >= 2
+    assert [contents(Path(folder)) for folder in folders] == quiet
+
+
+def test_a_second_job_waits_for_the_first_and_finds_its_work_done(prepared_files, tmp_path):
+    files = prepared_files()
+    arguments = {
+        "files": files,
+        "identity": identity(),
+        "seeds": [0],
+        "settings": SETTINGS,
+        "checkpoints": str(tmp_path / "checkpoints"),
+        "threads": 1,
+    }
+    environment = os.environ | {"PYTHONPATH": str(Path(runs.__file__).parents[2])}
+    program = PROGRAM.replace("print(", "import logging; logging.basicConfig(level=logging.INFO)\nprint(")
+    jobs = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, json.dumps(arguments | {"folders": [str(tmp_path / str(i))]})],
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            env=environment,
+            text=True,
+        )
+        for i in range(2)
+    ]
+    logs = [job.communicate()[1] for job in jobs]
+    assert [job.returncode for job in jobs] == [0, 0]
+    assert sum("already trained" in log for log in logs) == 1
+    assert contents(tmp_path / "0") == contents(tmp_path / "1")
+
+
+def test_a_run_that_diverges_says_so_and_stops(prepared_files, tmp_path):
+    options = SETTINGS["model_options"] | {"learning_rate": 1e20}
+    (folder,) = train(prepared_files(), tmp_path / "out", seeds=(0,), settings=SETTINGS | {"model_options": options})
+    record = json.loads((folder / "run.json").read_text())
+    assert record["status"] == "diverged"
+    assert record["epochs"] < SETTINGS["training"]["epochs"]
+
+
+def test_a_seed_without_a_split_is_an_error(prepared_files, tmp_path):
+    with pytest.raises(InputError, match="no split for seed 7"):
+        train(prepared_files(), tmp_path / "out", seeds=(7,))
+
+
+def test_a_gpu_that_is_not_there_is_an_error(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert runs.choose_device("auto").type == "cpu"
+    with pytest.raises(InputError, match="torch sees no GPU"):
+        runs.choose_device("cuda")
