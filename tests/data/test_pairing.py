@@ -150,9 +150,7 @@ def test_a_missing_value_names_the_column_and_the_count():
 
 
 def test_a_variable_that_people_do_not_have_is_named_with_those_they_have():
-    with pytest.raises(
-        InputError, match=r"matching on 'handedness', but people have only age, motion, sex, site"
-    ):
+    with pytest.raises(InputError, match=r"matching on 'handedness', but people have only age, motion, sex, site"):
         pair_people(random_cohort(60, 1), ["handedness"], {})
 
 
@@ -172,9 +170,7 @@ def test_fewer_than_two_pairs_are_refused_and_fewer_than_forty_warned_of(caplog)
 
 
 def test_a_constant_calliper_variable_forbids_nothing():
-    pairs, balance = pair_people(
-        cohort(group=["control"] * 5 + ["patient"] * 5, age=[20.0] * 10), [], {"age": 0.2}
-    )
+    pairs, balance = pair_people(cohort(group=["control"] * 5 + ["patient"] * 5, age=[20.0] * 10), [], {"age": 0.2})
     assert pairs["pair"].nunique() == 5
     assert (balance.loc[balance["variable"] == "age", "smd"] == 0).all()
 

@@ -50,7 +50,9 @@ def test_the_noncentrality_agrees_with_the_table_of_sas():
     assert hedges_gz(2 / np.sqrt(5), 5, confidence)[2] * np.sqrt(5) == pytest.approx(2.5, abs=1e-4)
 
 
-@pytest.mark.parametrize(("d", "n"), [(0.0, 4), (0.8, 4), (-1.5, 4), (0.5, 10), (40.0, 4), (3.0, 20)])
+@pytest.mark.parametrize(
+    ("d", "n"), [(0.0, 4), (0.8, 4), (-1.5, 4), (0.5, 10), (40.0, 4), (3.0, 20), (51.0, 4), (-70.0, 4), (33.0, 10)]
+)
 def test_limits_leave_the_right_tails_by_numerical_integration(d, n):
     m, t = n - 1, d * np.sqrt(n)
     _, low, high = (float(value) for value in hedges_gz(d, n))
@@ -63,6 +65,12 @@ def test_limits_leave_the_right_tails_by_numerical_integration(d, n):
     assert below(low * np.sqrt(n)) == pytest.approx(0.975, abs=1e-5)
     assert below(high * np.sqrt(n)) == pytest.approx(0.025, abs=1e-5)
     assert low <= d <= high
+
+
+def test_the_limits_of_a_huge_t_are_those_of_the_chi_distribution():
+    _, low, high = (float(value) for value in hedges_gz(-1e9, 4))
+    expected = -1e9 * stats.chi.ppf([0.975, 0.025], 3) / np.sqrt(3)
+    np.testing.assert_allclose([low, high], expected)
 
 
 def test_the_interval_covers_the_effect_as_often_as_it_says():

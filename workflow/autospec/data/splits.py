@@ -68,7 +68,5 @@ def _draw(strata, tested, generator):
     order = generator.permutation(len(names))
     order = order[np.argsort(-(quota - counts)[order], kind="stable")]
     counts[order[: tested - counts.sum()]] += 1
-    chosen = [
-        generator.permutation(np.flatnonzero(codes == code))[:count] for code, count in enumerate(counts)
-    ]
+    chosen = [generator.permutation(np.flatnonzero(codes == code))[:count] for code, count in enumerate(counts)]
     return np.concatenate(chosen)

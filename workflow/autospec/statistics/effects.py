@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 from scipy import special, stats
 
+_LARGE = 100.0
+
 
 def paired_t(differences, variance_factor=None):
     """Student's paired t test of each column, with Hedges' g_z.
@@ -69,5 +71,16 @@ def hedges_gz(d, n, confidence=0.95):
     m = n - 1
     factor = np.exp(special.gammaln(m / 2) - special.gammaln((m - 1) / 2)) / np.sqrt(m / 2)
     t, tail = d * np.sqrt(n), (1 - confidence) / 2
-    low, high = (special.nctdtrinc(m, probability, t) / np.sqrt(n) for probability in (1 - tail, tail))
+    low, high = (_noncentrality(t, m, probability) / np.sqrt(n) for probability in (1 - tail, tail))
     return factor * d, low, high
+
+
+def _noncentrality(t, m, probability):
+    """The shift for which Student's t with m degrees of freedom is below t with this probability."""
+    # scipy's inverse loses digits as t grows, and its time grows with t without bound. The shift is a quantile
+    # of |t| chi / sqrt(m) - Z; beyond |t| = 100 two terms of its expansion in 1 / t are the better answer.
+    exact = special.nctdtrinc(m, probability, np.clip(t, -_LARGE, _LARGE))
+    chi = stats.chi.ppf(np.where(t > 0, 1 - probability, probability), m)
+    size = np.maximum(np.abs(t), _LARGE)
+    expanded = size * chi / np.sqrt(m) - ((m - 1) / chi - chi) * np.sqrt(m) / (2 * size)
+    return np.where(np.abs(t) <= _LARGE, exact, np.sign(t) * expanded)

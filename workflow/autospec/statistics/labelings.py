@@ -58,9 +58,7 @@ def read_labelings(path, groups):
     """
     table = read_parquet(path).unify_dictionaries().combine_chunks()
     if not len(table):
-        raise InputError(
-            f"{path}: found no rows, wanted the labelings of a run of groups. Delete it and run again."
-        )
+        raise InputError(f"{path}: found no rows, wanted the labelings of a run of groups. Delete it and run again.")
     layer, layers = _codes(table, "layer")
     group, names = _codes(table, "group")
     quantity, quantities = _codes(table, "quantity")
@@ -76,17 +74,11 @@ def read_labelings(path, groups):
     def rows(what, where, who):
         """Row numbers, shape (epochs, labelings)."""
         wanted = (
-            (quantity == _index(quantities, what))
-            & (layer == _index(layers, where))
-            & (group == _index(names, who))
+            (quantity == _index(quantities, what)) & (layer == _index(layers, where)) & (group == _index(names, who))
         )
         found = order[wanted[order]]
         grid = np.repeat(epochs, len(labelings)), np.tile(labelings, len(epochs))
-        if (
-            len(found) != len(grid[0])
-            or (epoch[found] != grid[0]).any()
-            or (labeling[found] != grid[1]).any()
-        ):
+        if len(found) != len(grid[0]) or (epoch[found] != grid[0]).any() or (labeling[found] != grid[1]).any():
             raise InputError(
                 f"{path}: {what} of layer '{where}', group '{who}': found {len(found)} rows, wanted one "
                 "for each of "
@@ -100,9 +92,7 @@ def read_labelings(path, groups):
     result = {}
     of_gradient = quantity == _index(quantities, "gradient")
     for code in np.unique(layer[of_gradient]):
-        reference, other, difference = (
-            rows("gradient", layers[code], who) for who in (*groups, "difference")
-        )
+        reference, other, difference = (rows("gradient", layers[code], who) for who in (*groups, "difference"))
         result[layers[code]] = LayerLabelings(
             depth=int(depth[reference[0, 0]]),
             reference=spectra(reference),

@@ -51,9 +51,7 @@ def cell_values(labelings):
         keys += [("spectral_ratio", layer, values.depth, k + 1) for k in range(common)]
         keys += [("gradient_difference", layer, values.depth, k) for k in range(difference.shape[-1])]
     columns.append((labelings.loss_other - labelings.loss_reference).mean(axis=0)[:, None])
-    means = [
-        np.maximum(loss[:, 0].mean(), _TINY) for loss in (labelings.loss_other, labelings.loss_reference)
-    ]
+    means = [np.maximum(loss[:, 0].mean(), _TINY) for loss in (labelings.loss_other, labelings.loss_reference)]
     log_effects.append(np.log(means[:1]) - np.log(means[1:]))
     keys.append(("group_loss", "", -1, 0))
     cells = pd.DataFrame(keys, columns=_KEY)

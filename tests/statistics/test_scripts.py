@@ -1,0 +1,114 @@
+"""The statistics' scripts from files to files, without Snakemake."""
+
+import logging
+import os
+import runpy
+import types
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from autospec.data.dataset import Dataset, write_dataset
+from autospec.data.pairing import draw_swaps
+from autospec.tables import read_json, read_tsv
+
+SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
+STATISTICS = {"labelings": 40, "labelings_seed": 3, "indices": 3, "alpha": 0.05, "correction": "bh"}
+
+
+@pytest.fixture
+def run_script(tmp_path):
+    """Run a script as Snakemake does; the logging that it sets up is taken down again."""
+    handlers, environment = logging.getLogger().handlers[:], dict(os.environ)
+
+    def run(name, params, output, **files):
+        paths = {key: str(tmp_path / path) for key, path in output.items()}
+        snakemake = types.SimpleNamespace(
+            input=types.SimpleNamespace(**files),
+            output=types.SimpleNamespace(**paths),
+            params=types.SimpleNamespace(**params),
+            log=[str(tmp_path / f"{name}.log")],
+            threads=1,
+            scriptdir=str(SCRIPTS),
+        )
+        runpy.run_path(str(SCRIPTS / f"{name}.py"), {"snakemake": snakemake})
+        return paths
+
+    yield run
+    for handler in logging.getLogger().handlers:
+        if handler not in handlers:
+            handler.close()
+    logging.getLogger().handlers[:] = handlers
+    logging.captureWarnings(False)
+    os.environ.clear()
+    os.environ.update(environment)
+
+
+def test_from_a_data_set_to_the_table_of_claims(run_script, make_run, tmp_path):
+    generator = np.random.default_rng(0)
+    people = pd.DataFrame(
+        {
+            "subject": [f"{number:03d}" for number in range(50)],
+            "group": generator.choice(["control", "patient"], 50),
+            "age": generator.normal(30, 5, 50),
+            "site": generator.choice(["A", "B"], 50),
+        }
+    )
+    values = generator.normal(size=(50, 4)).astype(np.float32)
+    data = str(tmp_path / "data.parquet")
+    write_dataset(Dataset("made", values, people, list("abcd"), ("control", "patient"), True, "Made."), data)
+
+    matching = {"exact": ["site"], "callipers": {"age": 0.5}}
+    paired = run_script("pair", {"matching": matching}, {"pairs": "pairs.tsv", "balance": "balance.tsv"}, data=data)
+    split = run_script(
+        "split", {"seeds": [0, 1, 2], "test_share": 0.2}, {"splits": "splits.tsv"}, data=data, pairs=paired["pairs"]
+    )
+    pairs = read_tsv(paired["pairs"], dtype={"subject": str})
+    count = pairs["pair"].nunique()
+    assert set(pairs["subject"]) <= set(people["subject"])
+    assert len(read_tsv(split["splits"])) == 3 * count
+
+    swaps = draw_swaps(count, STATISTICS["labelings"], STATISTICS["labelings_seed"])
+    records = {}
+    for task in ("autoencoding", "classification"):
+        for seed in range(3):
+            curves = {
+                ("encoder.0", 0, "gradient", group): np.sort(generator.gamma(2.0, size=(2, 4)))[:, ::-1]
+                for group in ("control", "patient", "all")
+            }
+            labelings = {
+                "gradients": {"encoder.0": generator.normal(size=(2, 2, count, 3, 4))},
+                "losses": generator.gamma(2.0, size=(2, 2, count)),
+                "swaps": swaps,
+            }
+            spectra = {"curves": curves, "epochs": (1, 2)}
+            folder, _ = make_run(f"{task}/seed-{seed}", labelings, spectra, task=task, seed=seed)
+            records.setdefault(task, []).append(str(folder / "run.json"))
+    names = {name: f"{name}.tsv" for name in ("cells", "layers", "stability", "yardsticks")}
+    tested = run_script(
+        "test_groups",
+        {"statistics": STATISTICS},
+        names | {"overall": "overall.json"},
+        records=records["autoencoding"],
+        data=data,
+        pairs=paired["pairs"],
+        splits=split["splits"],
+    )
+    overall = read_json(tested["overall"])
+    assert (overall["pairs"], overall["seeds"], overall["labelings"]) == (count, 3, 40)
+    assert len(read_tsv(tested["cells"])) == 3 + 4 + 1
+    assert len(read_tsv(tested["yardsticks"])) == 3
+    compared = run_script("compare_tasks", {"statistics": STATISTICS}, {"cells": "tasks.tsv"}, **records)
+    judged = run_script(
+        "claims",
+        {"statistics": STATISTICS},
+        {"claims": "claims.tsv"},
+        overall=[tested["overall"]],
+        layers=[tested["layers"]],
+        tasks=[compared["cells"]],
+    )
+    claims = read_tsv(judged["claims"])
+    assert set(claims["claim"]) == {f"C{number}" for number in range(1, 8)}
+    assert set(claims["status"]) <= {"held", "not held", "not testable here", "descriptive"}

@@ -1,0 +1,30 @@
+"""Test one run's groups: swaps within pairs, stability over trainings, yardsticks on the inputs."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(snakemake.scriptdir).parent))
+from autospec.jobs import job
+
+with job(snakemake):
+    from autospec.data.dataset import read_dataset
+    from autospec.data.pairing import draw_swaps, paired_values
+    from autospec.statistics.stability import stability_over_trainings
+    from autospec.statistics.swaps import compare_groups
+    from autospec.statistics.yardsticks import compare_inputs
+    from autospec.tables import read_json, read_tsv, write_json, write_tsv
+
+    options = snakemake.params.statistics
+    level = {name: options[name] for name in ("alpha", "correction")}
+    records = {Path(path).parent: read_json(path) for path in snakemake.input.records}
+    pairs = read_tsv(snakemake.input.pairs, dtype={"subject": str})
+
+    cells, layers, overall = compare_groups(records, **level)
+    stability = stability_over_trainings(records, options["indices"], **level)
+    reference, other = paired_values(read_dataset(snakemake.input.data), pairs)
+    swaps = draw_swaps(len(reference), options["labelings"], options["labelings_seed"])
+    write_tsv(cells, snakemake.output.cells)
+    write_tsv(layers, snakemake.output.layers)
+    write_tsv(stability, snakemake.output.stability)
+    write_tsv(compare_inputs(reference, other, swaps), snakemake.output.yardsticks)
+    write_json(overall | {"pairs": len(reference)}, snakemake.output.overall)
