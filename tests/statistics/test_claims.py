@@ -10,7 +10,7 @@ def group_run(p, model="mlp", exact=True, q=(0.01, 0.5, 0.5), spectra_seconds=1.
         "dataset": "freesurfer", "model": model, "task": "autoencoding" if exact else "classification",
         "activation": "relu", "shape": "base", "groups": ["control", "patient"], "simulated": True,
         "p": p, "exact": exact, "labelings": 200, "seeds": 4, "caution": "Take care.",
-        "measured": [{"wall_seconds": 4.0, "spectra_seconds": spectra_seconds}] * 2,
+        "measured": [{"wall_seconds": 6.0, "labelings_seconds": 2.0, "spectra_seconds": spectra_seconds}] * 2,
     }  # fmt: skip
     layers = pd.DataFrame(
         {
