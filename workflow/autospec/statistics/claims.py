@@ -117,8 +117,8 @@ def _groups(overall, layers, alpha):
         "q": best["q"],
         "effect": best["effect"],
         "where": ", ".join(part for part in (best["layer"], best["statistic"].replace("_", " ")) if part),
-        "note": f"{overall['labelings']} labelings, {overall['seeds']} seed(s); p is overall, q and effect are of the strongest "
-        f"layer and statistic. {overall['caution']}",
+        "note": f"{overall['labelings']} labelings, {overall['seeds']} seed(s); p is overall, q and "
+        f"effect are of the strongest layer and statistic. {overall['caution']}",
     }
 
 
