@@ -35,8 +35,9 @@ test-quick: $(READY)
 
 $(READY): requirements.lock
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 or later was found. Install one, or give PYTHON=path." >&2; exit 1; }
+	@echo "Setting up .venv, once, in about two minutes."
 	$(PYTHON) -m venv --clear .venv
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	.venv/bin/python -m pip install -qq --disable-pip-version-check --requirement requirements.lock
 	touch $@
 
 config/README.md: workflow/schemas/config.schema.yaml workflow/autospec/options.py | $(READY)
