@@ -1,0 +1,234 @@
+"""What the spectra cost: the monitor, and what one could do instead, against plain training.
+
+    python benchmarks/monitor.py                              every model, about half an hour on two quiet cores
+    python benchmarks/monitor.py --models mlp-table lstm-128  some of them
+    python benchmarks/monitor.py --peers                      and other libraries, where they are installed
+    python benchmarks/monitor.py --profile mlp-table          where the monitor's time goes
+    python benchmarks/monitor.py --quick                      tiny shapes: a test that it runs, not a measurement
+    python benchmarks/monitor.py --peers --write              put the tables into benchmarks/README.md
+
+All ways train in one process, one after another in every repeat, so that a busy machine disturbs
+all of them; times are ratios to the plain step of the same repeat. README.md explains the table.
+"""
+
+import argparse
+import functools
+import gc
+import math
+import os
+import platform
+import re
+import statistics
+import sys
+import time
+import warnings
+from importlib import metadata, util
+from pathlib import Path
+
+import library  # noqa: F401
+import torch
+from models import CASES, QUICK, Case
+from oracle import reference, worst_error
+from peers import PACKAGES, PEERS, check
+from profiles import floors, profile
+from ways import Monitor, Naive, Plain, Store, Unobserved
+
+_ALL = ("activation", "adjoint", "gradient")
+
+#: One line a way. Options of Monitor are those of SpectralMonitor.
+WAYS = {
+    "plain": Plain,
+    "monitor": Monitor,
+    "monitor, no second thread": functools.partial(Monitor, background=False),
+    "monitor, activations and adjoints too": functools.partial(Monitor, quantities=_ALL),
+    "monitor, an unobserved step": functools.partial(Unobserved, background=False),
+    "naive: svdvals of each group's gradient": Naive,
+    "store everything, decompose later": Store,
+}
+
+HEADER = ("model", "way", "wall / plain", "processor / plain", "bytes kept a step", "worst error")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--models", nargs="+", choices=list(CASES), default=list(CASES), metavar="MODEL")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=0.5, help="length of a plain epoch, about")
+    parser.add_argument("--peers", action="store_true")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--profile", choices=list(CASES), metavar="MODEL")
+    parser.add_argument("--write", action="store_true", help="into README.md")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    warnings.filterwarnings("ignore")
+    cases = QUICK if options.quick else CASES
+    if options.profile:
+        print(profile(cases[options.profile], functools.partial(Monitor, background=False)))
+        return
+    repeats, seconds = (1, 0.0) if options.quick else (options.repeats, options.seconds)
+    ways = WAYS | (PEERS if options.peers else {})
+    rows = []
+    for model in options.models:
+        rows += measure(model, cases[model], ways, repeats, seconds)
+    parts = {
+        "monitor": machine() + "\n\n" + table(HEADER, rows),
+        "labelings": table(*labelings(cases["mlp-table"], 20 if options.quick else 200, repeats)),
+        "floors": table(*floors({model: cases[model] for model in options.models})),
+    }
+    print("\n\n".join(parts.values()))
+    if options.write:
+        write(Path(__file__).with_name("README.md"), parts)
+
+
+def measure(name: str, case: Case, ways: dict, repeats: int, seconds: float) -> list[tuple]:
+    """Rows of the table for one model: its ways, interleaved, over several repeats."""
+    torch.manual_seed(0)
+    model, batches = case.build(), case.batches()
+    wanted = reference(model, torch.nn.CrossEntropyLoss(), batches[0])
+    runs, errors, costs = {}, {}, {}
+    for way, make in ways.items():
+        try:
+            runs[way], errors[way] = _warm(make, model, batches, wanted)
+            costs[way] = []
+        except Exception as reason:
+            if way in WAYS:
+                raise
+            errors[way] = "not installed" if util.find_spec(PACKAGES[way]) is None else "unsupported"
+            text = (str(reason).splitlines() or [""])[0]
+            print(f"{name}, {way}: {errors[way]}: {type(reason).__name__}: {text[:150]}", file=sys.stderr)
+    later: dict[str, list] = {way: [] for way, run in runs.items() if isinstance(run, Store)}
+    plain = runs["plain"].epoch(batches, 8)
+    steps = max(8, min(400, round(seconds / plain.wall))) if seconds else 2
+    for repeat in range(repeats):
+        order = list(runs)
+        # Each way has each neighbour, and the beginning and the end of a repeat, in turn.
+        for way in order[repeat % len(order) :] + order[: repeat % len(order)]:
+            gc.collect()
+            costs[way].append(runs[way].epoch(batches, steps))
+            if way in later:
+                later[way].append(runs[way].afterwards())
+    rows = []
+    for way in ways:
+        if way not in runs:
+            rows.append((name, way, errors[way], "", "", ""))
+            continue
+        kept = f"{runs[way].kept:,}"
+        if way in later:
+            rows.append((name, f"{way}: in training", *_ratios(costs[way], costs["plain"]), kept, ""))
+            rows.append((name, f"{way}: afterwards", *_ratios(later[way], costs["plain"]), "", errors[way]))
+        elif way == "plain":
+            rows.append((name, way, *_milliseconds(costs[way]), kept, ""))
+        else:
+            rows.append((name, way, *_ratios(costs[way], costs["plain"]), kept, errors[way]))
+        runs[way].close()
+    print(f"{name}: {steps} steps an epoch, {repeats} repeats", file=sys.stderr)
+    return rows
+
+
+def _warm(make, model, batches, wanted) -> tuple:
+    """A way that has trained an epoch, and the error of its spectra in its first step."""
+    run = make(model)
+    if make in PEERS.values():
+        check(run, model, batches[0])
+    run.epoch(batches, 1)
+    if hasattr(run, "afterwards"):
+        run.afterwards()
+    spectra = run.spectra()
+    error = "no spectra" if spectra is None else f"{worst_error(spectra, wanted):.1e}"
+    run.epoch(batches, 2)
+    return run, error
+
+
+def _milliseconds(costs: list) -> list[str]:
+    medians = [statistics.median(getattr(cost, kind) for cost in costs) for kind in ("wall", "processor")]
+    return [f"1 ({1e3 * median:.3g} ms)" for median in medians]
+
+
+def _ratios(costs: list, plain: list) -> list[str]:
+    """Median ratio and its interval, on the clock and of the processor."""
+    result = []
+    for kind in ("wall", "processor"):
+        ratios = sorted(
+            getattr(cost, kind) / getattr(base, kind) for cost, base in zip(costs, plain, strict=True)
+        )
+        low, high = interval(ratios)
+        result.append(f"{statistics.median(ratios):.2f} ({low:.2f} to {high:.2f})")
+    return result
+
+
+def interval(values: list[float]) -> tuple[float, float]:
+    """Interval of the median of sorted values, from order statistics: at least 90 % where there are 5 or more.
+
+    The k-th smallest and the k-th largest hold the median but for 2 P(fewer than k heads in n tosses).
+    """
+    n, k = len(values), 1
+    while 2 * sum(math.comb(n, heads) for heads in range(k + 1)) / 2**n <= 0.1:
+        k += 1
+    return values[k - 1], values[-k]
+
+
+def labelings(case: Case, count: int, repeats: int) -> tuple[tuple, list[tuple]]:
+    """Header and rows: what a step's labelings cost beside its spectra, on one core."""
+    model, batches = case.build(), case.batches()
+    random = torch.Generator().manual_seed(0)
+    half = torch.rand(count, case.batch, generator=random).argsort(dim=1) < case.batch // 2
+    run = Monitor(model, background=False, indices=16)
+    spent, epochs = [], []
+    for repeat in range(max(repeats, 2)):
+        x, y, labels = batches[repeat % len(batches)]
+        before = run.monitor.seconds["labelings"]
+        with run.monitor.observe(labels, half) as step:
+            losses = torch.nn.functional.cross_entropy(run.model(x), y, reduction="none")
+            losses.mean().backward()
+            step.losses(losses)
+        spent.append(run.monitor.seconds["labelings"] - before)
+        run.optimizer.step()
+        run.optimizer.zero_grad()
+        begun = time.perf_counter()
+        run.end_epoch()
+        epochs.append(time.perf_counter() - begun)
+    run.close()
+    header = ("labelings", "batch", "seconds a step", "seconds an epoch's end")
+    return header, [
+        (str(count), str(case.batch), *(f"{statistics.median(part):.3f}" for part in (spent, epochs)))
+    ]
+
+
+def machine() -> str:
+    """The processor and the versions, in one line."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    processor = names[0] if names else platform.processor() or platform.machine()
+    versions = [f"torch {torch.__version__}"]
+    for package in ("opacus", "backpack-for-pytorch", "cockpit-for-pytorch"):
+        if util.find_spec(package.split("-")[0]):
+            versions.append(f"{package} {metadata.version(package)}")
+    blas = "MKL" if torch.backends.mkl.is_available() else "no MKL"
+    return f"{processor}, {os.cpu_count()} cores, Python {platform.python_version()}, {', '.join(versions)}, {blas}."
+
+
+def table(header: tuple, rows: list[tuple]) -> str:
+    """A table in Markdown, with its columns aligned."""
+    cells = [header, *rows]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    padded = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in cells]
+    lines = ["| " + " | ".join(row) + " |" for row in padded]
+    return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])
+
+
+def write(readme: Path, parts: dict[str, str]) -> None:
+    """Put each table between its two marks."""
+    text = readme.read_text(encoding="utf-8")
+    for name, part in parts.items():
+        pattern = rf"(<!-- table:{name} -->\n).*?(<!-- end:{name} -->)"
+        text = re.sub(
+            pattern, lambda match, part=part: f"{match[1]}{part}\n{match[2]}", text, flags=re.DOTALL
+        )
+    readme.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
