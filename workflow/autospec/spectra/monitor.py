@@ -227,12 +227,14 @@ class SpectralMonitor:
                     "singular_values_sd": spectrum.deviation().astype(np.float32),
                 }
             )
+        self.seconds["spectra"] += time.perf_counter() - begun
         if self._labelings.steps:
+            begun = time.perf_counter()
             self._labeling_tables.append(self._labelings.table(self.epoch, self._depths))
-        self._report_nonfinite()
+            self.seconds["labelings"] += time.perf_counter() - begun
         self.epoch += 1
         self._start_epoch()
-        self.seconds["spectra"] += time.perf_counter() - begun
+        self._report_nonfinite()
 
     def _weights(self, running) -> dict:
         seen = {layer for layer, _, _ in running}
@@ -255,7 +257,7 @@ class SpectralMonitor:
         if self.first_nonfinite is None and self.solver.first_nonfinite is not None:
             step, (layer, quantity, group) = self.solver.first_nonfinite
             self.first_nonfinite = {
-                "epoch": self.epoch,
+                "epoch": self.epoch - 1,
                 "step": step,
                 "layer": layer,
                 "quantity": quantity,
@@ -263,7 +265,7 @@ class SpectralMonitor:
             }
             logger.warning(
                 "epoch %d, step %d: the %s of layer '%s', group '%s', has NaN or infinity for the first time",
-                *(self.epoch, step, quantity, layer, group),
+                *(self.epoch - 1, step, quantity, layer, group),
             )
         if self.first_nonfinite is not None and self.stop_at_nonfinite:
             raise FloatingPointError(f"a spectrum is not finite: {self.first_nonfinite}")

@@ -83,7 +83,8 @@ def swap_test(cells, x, alpha=0.05, correction="bh"):
         p is NaN where no cell is usable.
     overall : dict
         Under `statistics` p of each statistic, and p of all: the smallest layer p (min-p), ranked
-        among the smallest layer p of every labeling. None where nothing could be tested.
+        among the smallest layer p of every labeling, ties by the next smallest. None where nothing
+        could be tested.
     """
     labelings = len(x)
     z, usable = standardise(x)
@@ -234,7 +235,12 @@ def _p(counts, labelings):
 
 
 def _min_p(counts, labelings):
-    """min-p over a family; counts has shape (members, labelings)."""
+    """min-p over a family; counts has shape (members, labelings).
+
+    With P labelings many share the smallest possible p, 1 / P. Ties are broken by the next smallest
+    p, and so on: an order that treats all labelings alike, so the rank stays exact.
+    """
     if not len(counts):
         return {"p": None, "p_low": None, "p_high": None}
-    return _p(counts_at_least(-counts.min(axis=0)), labelings)
+    _, place = np.unique(np.sort(counts, axis=0).T, axis=0, return_inverse=True)
+    return _p(counts_at_least(-place.astype(float)), labelings)
