@@ -34,7 +34,7 @@ LABELINGS_DRAWN = 100
 SUBJECT = "sub-SECRET0042"
 
 
-def run_name(dataset="freesurfer", model="mlp", task="autoencoding", activation="relu", shape="default"):
+def run_name(dataset="freesurfer", model="mlp", task="autoencoding", activation="relu", shape="base"):
     return f"data-{dataset}_model-{model}_task-{task}_activation-{activation}_shape-{shape}"
 
 
@@ -104,7 +104,7 @@ def make_run(root, dataset="freesurfer", task="autoencoding", seed=0, status="fi
     )
     write_parquet(table, folder / "metrics.parquet")
     record = {
-        "dataset": dataset, "model": "mlp", "task": task, "activation": "relu", "shape": "default",
+        "dataset": dataset, "model": "mlp", "task": task, "activation": "relu", "shape": "base",
         "seed": seed, "status": status, "groups": GROUPS,
         "labels_used": task == "classification", "simulated": simulated,
         "description": "Simulated FreeSurfer tables of 160 people." if simulated else "Made for a test.",

@@ -52,7 +52,7 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def figures(tmp_path_factory):
     root = tmp_path_factory.mktemp("figures")
-    run = "data-freesurfer_model-mlp_task-autoencoding_activation-relu_shape-default"
+    run = "data-freesurfer_model-mlp_task-autoencoding_activation-relu_shape-base"
     paths = [root / "spectra" / f"{run}.png", root / "groups" / f"{run}.png"]
     paths.append(root / "tasks" / "data-freesurfer_model-mlp.svg")
     for path in paths:

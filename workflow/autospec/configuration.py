@@ -158,7 +158,7 @@ def run_of(comparison: dict) -> dict:
         "model": comparison["model"],
         "task": comparison["task"],
         "activation": comparison.get("activation", ACTIVATIONS[comparison["model"]]),
-        "shape": "default",
+        "shape": "base",
     }
 
 

@@ -4,9 +4,16 @@
 RECORDED = ("labelings", "labelings_seed", "labelings_every", "indices")
 
 
+def recorded(wildcards):
+    """What a run records; labelings only where a test of groups will read them."""
+    options = {name: config["statistics"][name] for name in RECORDED}
+    return options if RUN.format(**wildcards) in GROUP_RUNS else {**options, "labelings": 0}
+
+
 rule train:
     """Train a network once a seed and record the spectra of its activations, adjoints and gradients for
-    each group (AutoSpec: Baker, Calhoun and Plis 2024, arXiv 2406.11825) and for every labeling of the pairs.
+    each group (AutoSpec: Baker, Calhoun and Plis 2024, arXiv 2406.11825), and for every labeling of the pairs
+    where groups are tested.
     """
     input:
         data=f"{PREPARED}/data.parquet",
@@ -38,7 +45,7 @@ rule train:
         seeds=SEEDS,
         model_options=lambda wildcards: config["models"][wildcards.model],
         training=config["training"],
-        statistics={name: config["statistics"][name] for name in RECORDED},
+        statistics=recorded,
         checkpoints="checkpoints",
     script:
         "../scripts/train.py"

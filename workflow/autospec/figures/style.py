@@ -175,7 +175,7 @@ def run_title(record: dict) -> str:
         record["activation"],
         record["shape"],
     ]
-    return ", ".join(name for name in names if name not in ("default", ""))
+    return ", ".join(name for name in names if name not in ("base", ""))
 
 
 def plain_log_ticks(axis, count: int = 4) -> None:

@@ -24,14 +24,14 @@ class Run:
     prepared : Prepared
     groups : (str, str)
         The reference group first.
-    swaps : ndarray of bool, (labelings, pairs of the data set)
-        Which pairs each labeling swaps; the first swaps none.
+    swaps : ndarray of bool, (labelings, pairs of the data set), or None
+        Which pairs each labeling swaps; the first swaps none. None records no labelings.
     settings : dict
         model, task, activation, seed, model_options, training, statistics.
     device : torch.device
     """
 
-    def __init__(self, prepared: Prepared, groups, swaps: np.ndarray, settings: dict, device: torch.device):
+    def __init__(self, prepared: Prepared, groups, swaps: np.ndarray | None, settings: dict, device: torch.device):
         self.settings, self.prepared, self.groups = settings, prepared, groups
         seed, options, training = settings["seed"], settings["model_options"], settings["training"]
         self.task = settings["task"]
@@ -56,8 +56,10 @@ class Run:
         self.x = {part: torch.from_numpy(array).to(device) for part, array in prepared.values.items()}
         self.target = {part: torch.from_numpy(array).to(device) for part, array in prepared.targets.items()}
         # (labelings, training people): whether each person counts as `other` under each labeling.
-        swapped = np.repeat(swaps[:, prepared.pairs], 2, axis=1)
-        self.labelings = torch.from_numpy(prepared.is_other["train"][None] ^ swapped)
+        self.labelings = None
+        if swaps is not None:
+            swapped = np.repeat(swaps[:, prepared.pairs], 2, axis=1)
+            self.labelings = torch.from_numpy(prepared.is_other["train"][None] ^ swapped)
         self.labels = np.where(prepared.is_other["train"], groups[1], groups[0])
         self.epoch = 0
         self.metrics: list[dict] = []
@@ -79,7 +81,8 @@ class Run:
         for number, rows in enumerate(batches):
             index = torch.from_numpy(rows)
             x, target = self.x["train"][rows], self.target["train"][rows]
-            labelings = self.labelings[:, index] if number % every == 0 else None
+            relabeled = self.labelings is not None and number % every == 0
+            labelings = self.labelings[:, index] if relabeled else None
             with self.monitor.observe(self.labels[rows], labelings) as step:
                 losses = sample_losses(self.model(x), x, target, self.task)
                 losses.mean().backward()

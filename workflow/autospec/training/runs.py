@@ -68,7 +68,9 @@ def train_seeds(
     pairs, splits = read_tsv(files["pairs"], dtype={"subject": str}), read_tsv(files["splits"])
     checksums = {name: _sha256(path) for name, path in files.items() if name != "splits"}
     statistics = settings["statistics"]
-    swaps = draw_swaps(pairs["pair"].nunique(), statistics["labelings"], statistics["labelings_seed"])
+    swaps = None
+    if statistics["labelings"]:
+        swaps = draw_swaps(pairs["pair"].nunique(), statistics["labelings"], statistics["labelings_seed"])
     for seed, folder in zip(seeds, folders, strict=True):
         split = splits[splits["seed"] == seed]
         if split.empty:
@@ -102,7 +104,7 @@ def choose_device(wanted: str) -> torch.device:
 
 
 def _train_one(
-    dataset: Dataset, pairs: pd.DataFrame, split: pd.DataFrame, swaps: np.ndarray, settings, record, device, store
+    dataset: Dataset, pairs: pd.DataFrame, split: pd.DataFrame, swaps: np.ndarray | None, settings, record, device, store
 ) -> None:
     prepared = prepare(dataset, pairs, split)
     run = Run(prepared, dataset.groups, swaps, settings, device)
