@@ -28,10 +28,10 @@ abide: $(READY)
 	@echo "The report is results/abide/report.html."
 
 test: $(READY)
-	.venv/bin/python -m pytest -n $(CORES) --dist loadgroup
+	.venv/bin/python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder
 
 test-quick: $(READY)
-	.venv/bin/python -m pytest -n $(CORES) --dist loadgroup -m "not slow"
+	.venv/bin/python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder -m "not slow"
 
 $(READY): requirements.lock
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 or later was found. Install one, or give PYTHON=path." >&2; exit 1; }

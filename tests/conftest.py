@@ -12,6 +12,11 @@ for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
 
+def pytest_collection_modifyitems(items):
+    """Begin with whole runs, the longest, so that the others fill the time beside them."""
+    items.sort(key=lambda item: item.path.name != "test_whole_run.py")
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """The root of the repository."""

@@ -6,8 +6,6 @@ import os
 import pytest
 import yaml
 
-pytestmark = pytest.mark.xdist_group("whole run")
-
 
 @pytest.fixture(scope="module")
 def finished(copied, snakemake, tmp_path_factory):

@@ -32,6 +32,9 @@ OUT = config["output"]
 SEEDS = list(range(config["seeds"]))
 FORMATS = {"pdf": "pdf", "svg": "svg", "png": "png", "table": "tsv"}
 
+#: The options of the tests that decide what is recorded while a network trains; the others never retrain.
+RECORDED = ("labelings", "labelings_seed", "labelings_every", "indices")
+
 #: The library file that reads a source, where it is not named like the source.
 READERS = {"digits": "images", "mnist": "images"}
 
@@ -84,6 +87,12 @@ def reader(wildcards):
     """The library file that reads a data set."""
     source = config["datasets"][wildcards.dataset]["source"]
     return f"autospec/data/{READERS.get(source, source)}.py"
+
+
+def recorded(wildcards):
+    """What a run records; labelings only where a test of groups will read them."""
+    options = {name: config["statistics"][name] for name in RECORDED}
+    return options if RUN.format(**wildcards) in GROUP_RUNS else {**options, "labelings": 0}
 
 
 def run_files(name):

@@ -1,14 +1,5 @@
 # One job trains all seeds of a configuration.
 
-#: The options of the tests that decide what is recorded while a network trains; the others never retrain.
-RECORDED = ("labelings", "labelings_seed", "labelings_every", "indices")
-
-
-def recorded(wildcards):
-    """What a run records; labelings only where a test of groups will read them."""
-    options = {name: config["statistics"][name] for name in RECORDED}
-    return options if RUN.format(**wildcards) in GROUP_RUNS else {**options, "labelings": 0}
-
 
 rule train:
     """Train a network once a seed and record the spectra of its activations, adjoints and gradients for
