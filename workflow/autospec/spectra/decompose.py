@@ -31,21 +31,22 @@ def gram(matrix: torch.Tensor) -> torch.Tensor:
 
 def singular_values(matrix: torch.Tensor) -> torch.Tensor:
     """Singular values of (..., a, b), descending: (..., min(a, b)) float64."""
-    scale = _safe_scale(matrix.abs().amax(dim=(-2, -1)))
+    largest = matrix.abs().amax(dim=(-2, -1)).double()
+    scale = torch.where(torch.isfinite(largest) & (largest > 0), largest, 1.0)
     return solve_gram(gram(matrix.double() / scale[..., None, None])) * scale[..., None]
 
 
 def solve_gram(matrices: torch.Tensor) -> torch.Tensor:
     """Square roots of the eigenvalues of (..., r, r) positive semi-definite matrices, descending.
 
-    A matrix with NaN or infinity gives NaN throughout, and leaves the others alone.
+    A matrix with NaN or infinity gives NaN throughout, and leaves the others alone. Squares of
+    float32 values are far inside the range of float64, so nothing is scaled.
     """
-    scale = torch.diagonal(matrices, dim1=-2, dim2=-1).amax(dim=-1)
-    scale = _safe_scale(scale)
-    finite = torch.isfinite(matrices).all(dim=-1).all(dim=-1)
-    safe = torch.where(finite[..., None, None], matrices / scale[..., None, None], 0.0)
-    values = torch.linalg.eigvalsh(safe).flip(-1).clamp_min(0).sqrt() * scale.sqrt()[..., None]
-    return torch.where(finite[..., None], values, torch.nan)
+    finite = _finite(matrices)
+    if not finite.all():
+        matrices = torch.where(finite[..., None, None], matrices, 0.0)
+    values = torch.linalg.eigvalsh(matrices).flip(-1).clamp_min_(0).sqrt_()
+    return values if finite.all() else torch.where(finite[..., None], values, torch.nan)
 
 
 def solve_pair(inputs: torch.Tensor, adjoints: torch.Tensor) -> torch.Tensor:
@@ -53,21 +54,23 @@ def solve_pair(inputs: torch.Tensor, adjoints: torch.Tensor) -> torch.Tensor:
 
     With fewer than n columns in A or D the last values are zero.
     """
-    n = inputs.shape[-1]
-    scale = _safe_scale(torch.diagonal(inputs, dim1=-2, dim2=-1).sum(dim=-1))
-    finite = torch.isfinite(inputs).all(dim=-1).all(dim=-1) & torch.isfinite(adjoints).all(dim=-1).all(dim=-1)
-    eye = torch.eye(n, dtype=inputs.dtype, device=inputs.device)
-    safe = torch.where(finite[..., None, None], inputs / scale[..., None, None], eye)
-    trace = torch.diagonal(safe, dim1=-2, dim2=-1).sum(dim=-1)[..., None, None]
-    factor, failed = torch.linalg.cholesky_ex(safe + _JITTER * trace * eye)
-    bad = (failed > 0) | ~torch.isfinite(factor).all(dim=-1).all(dim=-1)
-    if bool(bad.any()):
-        values, vectors = torch.linalg.eigh(safe[bad])
+    finite = _finite(inputs) & _finite(adjoints)
+    if not finite.all():
+        inputs = torch.where(finite[..., None, None], inputs, 0.0)
+        adjoints = torch.where(finite[..., None, None], adjoints, 0.0)
+    trace = torch.diagonal(inputs, dim1=-2, dim2=-1).sum(dim=-1, keepdim=True)
+    lifted = inputs.clone()
+    torch.diagonal(lifted, dim1=-2, dim2=-1).add_(_JITTER * trace)
+    factor, failed = torch.linalg.cholesky_ex(lifted)
+    if failed.any():
+        bad = failed > 0
+        values, vectors = torch.linalg.eigh(inputs[bad])
         factor[bad] = vectors * values.clamp_min(0).sqrt()[..., None, :]
-    core = factor.mT @ torch.where(finite[..., None, None], adjoints, 0.0) @ factor
-    values = solve_gram((core + core.mT) / 2) * scale.sqrt()[..., None]
-    return torch.where(finite[..., None], values, torch.nan)
+    # Only the lower triangle is read, so the rounding between the two halves does not matter.
+    values = solve_gram(factor.mT @ (adjoints @ factor))
+    return values if finite.all() else torch.where(finite[..., None], values, torch.nan)
 
 
-def _safe_scale(scale: torch.Tensor) -> torch.Tensor:
-    return torch.where(torch.isfinite(scale) & (scale > 0), scale, torch.ones_like(scale)).double()
+def _finite(matrices: torch.Tensor) -> torch.Tensor:
+    """Whether Gram matrices are finite: no entry exceeds the largest of the diagonal."""
+    return torch.isfinite(torch.diagonal(matrices, dim1=-2, dim2=-1).sum(dim=-1))
