@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+
 from autospec.data.dataset import Dataset
 
 GROUPS = ("control", "patient")

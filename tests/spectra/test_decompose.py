@@ -1,8 +1,9 @@
 import pytest
 import torch
-from autospec.spectra.decompose import singular_values, solve_gram, solve_pair
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from autospec.spectra.decompose import singular_values, solve_gram, solve_pair
 
 
 def factors(seed, rows, inputs, outputs, decay=0.0, repeat=False):

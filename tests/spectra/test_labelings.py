@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
+
 from autospec.spectra.factors import Factors
 from autospec.spectra.labelings import EpochDifference, EpochLosses, group_spectra
 from autospec.spectra.monitor import SpectralMonitor
 from autospec.tables import LABELINGS
-from torch import nn
 
 
 def random_factors(seed, n, t, p, q, bias=True):

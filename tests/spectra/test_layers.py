@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from autospec.spectra.monitor import SpectralMonitor
 from torch import nn
+
+from autospec.spectra.monitor import SpectralMonitor
 
 GROUPS = ("control", "patient")
 
@@ -100,9 +101,15 @@ MODELS = {
     "conv1d, same padding": (lambda: nn.Conv1d(6, 4, 4, padding="same"), TIME),
     "conv1d, groups": (lambda: nn.Conv1d(6, 4, 3, groups=2, bias=False), TIME),
     "conv2d, circular": (lambda: nn.Conv2d(3, 5, 3, padding=1, padding_mode="circular"), (3, 6, 7)),
-    "conv2d, reflect, groups": (lambda: nn.Conv2d(4, 6, (3, 2), padding=1, padding_mode="reflect", groups=2), (4, 6, 7)),
+    "conv2d, reflect, groups": (
+        lambda: nn.Conv2d(4, 6, (3, 2), padding=1, padding_mode="reflect", groups=2),
+        (4, 6, 7),
+    ),
     "conv2d, depthwise": (lambda: nn.Conv2d(3, 3, 3, groups=3, stride=(2, 1)), (3, 6, 7)),
-    "conv3d, replicate": (lambda: nn.Conv3d(2, 3, 2, padding=1, padding_mode="replicate", dilation=(1, 2, 1)), (2, 4, 5, 4)),
+    "conv3d, replicate": (
+        lambda: nn.Conv3d(2, 3, 2, padding=1, padding_mode="replicate", dilation=(1, 2, 1)),
+        (2, 4, 5, 4),
+    ),
     "lstm, projection, two layers": (lambda: recurrent(nn.LSTM, num_layers=2, proj_size=3), TIME),
     "lstm, projection, both directions": (lambda: recurrent(nn.LSTM, bidirectional=True, proj_size=3), TIME),
     "lstm, time first": (lambda: First(nn.LSTM(8, 5), (1, 0, 2)), TIME),
@@ -202,11 +209,12 @@ def test_per_sample_gradients_add_up_to_the_gradient_and_its_bias(name):
     model = build()
     x, labels = batch(shape)
     _, factors = observed(model, x, labels)
-    for layer, product in factors.items():
+    for product in factors.values():
         total = product.gradient(torch.arange(len(x)))
         each = product.sample_gradients(with_bias=True)
         assert each.shape[-1] == total.shape[-1] + product.bias
-        torch.testing.assert_close(each.sum(dim=0)[:, : total.shape[-1]], total, rtol=1e-4, atol=2e-6 * float(total.abs().max()))
+        summed = each.sum(dim=0)[:, : total.shape[-1]]
+        torch.testing.assert_close(summed, total, rtol=1e-4, atol=2e-6 * float(total.abs().max()))
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -446,7 +454,8 @@ def test_a_compiled_model_is_observed_eagerly_and_runs_compiled_otherwise():
     with monitor.observe(labels):
         loss_of(compiled, x).mean().backward()
     monitor.end_epoch()
-    (row,) = [r for r in monitor.table().to_pylist() if (r["layer"], r["quantity"], r["group"]) == ("0", "gradient", "all")]
+    wanted = ("0", "gradient", "all")
+    (row,) = [r for r in monitor.table().to_pylist() if (r["layer"], r["quantity"], r["group"]) == wanted]
     exact = np.linalg.svd(model[0].weight.grad.double().numpy(), compute_uv=False)
     np.testing.assert_allclose(row["singular_values"], exact, atol=1e-6 * exact[0])
 

@@ -3,9 +3,10 @@ import copy
 import numpy as np
 import pytest
 import torch
+from torch import nn
+
 from autospec.spectra.monitor import SpectralMonitor
 from autospec.tables import SPECTRA
-from torch import nn
 
 GROUPS = ("control", "patient")
 
@@ -128,7 +129,12 @@ def test_activation_and_adjoint_spectra_agree_with_lapack():
     x, labels = batch((20,))
     monitor = SpectralMonitor(model)
     outputs = []
-    handle = model[0].register_forward_hook(lambda module, inputs, output: (output.retain_grad(), outputs.append(output))[0])
+
+    def keep(module, inputs, output):
+        output.retain_grad()
+        outputs.append(output)
+
+    handle = model[0].register_forward_hook(keep)
     with monitor.observe(labels):
         loss_of(model, x).mean().backward()
     handle.remove()

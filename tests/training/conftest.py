@@ -1,7 +1,8 @@
 import pytest
+from simulated import simulated_dataset, simulated_pairs, simulated_splits
+
 from autospec.data.dataset import write_dataset
 from autospec.tables import write_tsv
-from simulated import simulated_dataset, simulated_pairs, simulated_splits
 
 
 @pytest.fixture
@@ -12,6 +13,10 @@ def prepared_files(tmp_path):
         write_dataset(simulated_dataset(shape), tmp_path / "data.parquet")
         write_tsv(simulated_pairs(), tmp_path / "pairs.tsv")
         write_tsv(simulated_splits(seeds), tmp_path / "splits.tsv")
-        return {name: str(tmp_path / f"{name}.{end}") for name, end in (("data", "parquet"), ("pairs", "tsv"), ("splits", "tsv"))}
+        return {
+            "data": str(tmp_path / "data.parquet"),
+            "pairs": str(tmp_path / "pairs.tsv"),
+            "splits": str(tmp_path / "splits.tsv"),
+        }
 
     return write

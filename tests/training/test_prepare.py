@@ -2,9 +2,10 @@ import dataclasses
 
 import numpy as np
 import pytest
-from autospec.training.prepare import epoch_batches, prepare
-from sklearn.preprocessing import StandardScaler
 from simulated import GROUPS, simulated_dataset, simulated_pairs, simulated_splits
+from sklearn.preprocessing import StandardScaler
+
+from autospec.training.prepare import epoch_batches, prepare
 
 
 @pytest.fixture

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from simulated import SETTINGS
+from sklearn.metrics import balanced_accuracy_score, r2_score
+
 from autospec.errors import InputError
 from autospec.tables import LABELINGS, METRICS, SPECTRA, read_parquet, read_runs
 from autospec.training import runs
 from autospec.training.runs import train_seeds
-from sklearn.metrics import balanced_accuracy_score, r2_score
-from simulated import SETTINGS
 
 TABLES = ("spectra.parquet", "labelings.parquet", "metrics.parquet")
 

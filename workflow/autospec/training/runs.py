@@ -104,7 +104,8 @@ def choose_device(wanted: str) -> torch.device:
 
 
 def _train_one(
-    dataset: Dataset, pairs: pd.DataFrame, split: pd.DataFrame, swaps: np.ndarray | None, settings, record, device, store
+    dataset: Dataset, pairs: pd.DataFrame, split: pd.DataFrame, swaps: np.ndarray | None,
+    settings, record, device, store,
 ) -> None:
     prepared = prepare(dataset, pairs, split)
     run = Run(prepared, dataset.groups, swaps, settings, device)
