@@ -60,7 +60,7 @@ def test_a_zero_matrix_has_zero_singular_values():
 def test_one_matrix_that_is_not_finite_leaves_the_others_alone():
     stack = torch.eye(3, dtype=torch.float64).repeat(3, 1, 1)
     stack[1, 0, 0] = torch.nan
-    stack[2, 0, 1] = torch.inf
+    stack[2, 2, 2] = torch.inf
     values = solve_gram(stack)
     assert torch.equal(values[0], torch.ones(3, dtype=torch.float64))
     assert values[1:].isnan().all()

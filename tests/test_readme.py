@@ -1,0 +1,32 @@
+"""The README's own code, run as written."""
+
+import re
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+
+
+def test_the_training_loop_in_the_readme_runs_and_gives_group_spectra():
+    matplotlib.use("Agg")
+    (program,) = blocks("python")
+    names = {}
+    exec(compile(program, "README.md", "exec"), names)
+    table = names["table"]
+    assert set(table["group"]) == {"control", "patient", "all"}
+    assert set(table["epoch"]) == {1, 2, 3, 4, 5}
+    last = table[(table["layer"] == "2") & (table["quantity"] == "gradient") & (table["epoch"] == 5)]
+    assert all(np.isfinite(values).all() and values[0] > 0 for values in last["singular_values"])
+    assert not names["model"][0]._forward_hooks
+
+
+def test_the_readme_names_only_files_that_are_there():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for link in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert (ROOT / link).exists(), link
