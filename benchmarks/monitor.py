@@ -124,7 +124,12 @@ def measure(name: str, case: Case, ways: dict, repeats: int, seconds: float) -> 
         else:
             rows.append((name, way, *_ratios(costs[way], costs["plain"]), kept, errors[way]))
         runs[way].close()
-    print(f"{name}: {steps} steps an epoch, {repeats} repeats", file=sys.stderr)
+    # A long run that is interrupted leaves what it had.
+    print(
+        f"{name}: {steps} steps an epoch, {repeats} repeats\n{table(HEADER, rows)}\n",
+        file=sys.stderr,
+        flush=True,
+    )
     return rows
 
 
