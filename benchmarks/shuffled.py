@@ -70,8 +70,7 @@ def analyse(config: dict, comparison: dict, shuffle: int) -> dict:
             "model_options": config["models"][model],
             "training": config["training"],
             "statistics": {
-                key: config["statistics"][key]
-                for key in ("labelings", "labelings_seed", "labelings_every", "indices")
+                key: config["statistics"][key] for key in ("labelings", "labelings_seed", "labelings_every", "indices")
             },
         }
         folders = [str(folder / f"seed-{seed}") for seed in seeds]
