@@ -61,6 +61,34 @@ METRICS = pa.schema(
     ]
 )
 
+#: One row per (epoch, layer, side, group, index): a leading direction of the group's gradients, the
+#: left side in output space, the right side in input space. `share` is how much of it the epoch's
+#: steps have in common, from 0 to 1.
+DIRECTIONS = pa.schema(
+    [
+        ("epoch", pa.int32()),
+        ("layer", _KEY),
+        ("side", _KEY),
+        ("group", _KEY),
+        ("index", pa.int32()),
+        ("share", pa.float64()),
+        ("vector", _VALUES),
+    ]
+)
+
+#: One row per (epoch, first, second, measure, group): how two layers' matrices lie to one another.
+ALIGNMENTS = pa.schema(
+    [
+        ("epoch", pa.int32()),
+        ("first", _KEY),
+        ("second", _KEY),
+        ("measure", _KEY),
+        ("group", _KEY),
+        ("value", pa.float64()),
+        ("steps", pa.int32()),
+    ]
+)
+
 #: What tells one run from another, in every row when tables are read together.
 IDENTITY = ("dataset", "model", "task", "activation", "shape", "seed")
 

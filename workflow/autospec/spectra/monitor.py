@@ -11,13 +11,15 @@ import torch
 from torch import nn
 
 from autospec.spectra.accumulate import RunningSpectrum
+from autospec.spectra.alignment import Alignments
 from autospec.spectra.capture import Capture
 from autospec.spectra.cores import StepRecord
 from autospec.spectra.decompose import singular_values
+from autospec.spectra.directions import Directions
 from autospec.spectra.factors import join_steps
 from autospec.spectra.labelings import EpochLabelings
 from autospec.spectra.solver import Solver
-from autospec.tables import LABELINGS, SPECTRA
+from autospec.tables import ALIGNMENTS, DIRECTIONS, LABELINGS, SPECTRA
 
 QUANTITIES = ("activation", "adjoint", "gradient", "weight", "update")
 ALL = "all"
@@ -48,6 +50,12 @@ class SpectralMonitor:
         have a ``batch_first`` of their own, and the layers around them, follow that.
     background : bool
         Solve the spectra on a second thread.
+    directions : (sequence of str, int), optional
+        Layers, and how many leading singular vectors of their group gradients to keep
+        (``direction_table``).
+    alignments : bool
+        Keep cosines of neighbouring layers' gradients and alignments of their weights
+        (``alignment_table``).
     stop_at_nonfinite : bool
         Raise ``FloatingPointError`` at the end of an epoch that met a spectrum with NaN or
         infinity; by default it is logged and recorded as NaN.
@@ -82,6 +90,8 @@ class SpectralMonitor:
         indices: int | None = None,
         batch_first: bool = True,
         background: bool = True,
+        directions: tuple[Sequence[str], int] | None = None,
+        alignments: bool = False,
         stop_at_nonfinite: bool = False,
     ):
         unknown = sorted(set(quantities) - set(QUANTITIES))
@@ -97,12 +107,17 @@ class SpectralMonitor:
         self.capture = Capture(self.model, batch_first)
         if not self.capture.layers:
             raise ValueError("the model has no layer that can be observed")
-        self.solver = Solver(self.quantities, background)
+        self._directions = Directions(*directions) if directions else None
+        self._alignments = Alignments() if alignments else None
+        others = tuple(other for other in (self._directions, self._alignments) if other is not None)
+        self.solver = Solver(self.quantities, background, others)
         self.epoch = 1
         self.first_nonfinite: dict | None = None
         self.seconds = {"spectra": 0.0, "labelings": 0.0}
         self._rows: list[dict] = []
         self._labeling_tables: list[pa.Table] = []
+        self._direction_tables: list[pa.Table] = []
+        self._alignment_tables: list[pa.Table] = []
         self._depths: dict[str, int] = {}
         self._before: dict[str, torch.Tensor] = {}
         self._held: list[tuple] = []
@@ -227,6 +242,12 @@ class SpectralMonitor:
                     "singular_values_sd": spectrum.deviation().astype(np.float32),
                 }
             )
+        if self._directions is not None:
+            self._direction_tables.append(self._directions.table(self.epoch))
+        if self._alignments is not None:
+            weights = self.capture.weights()
+            ordered = {layer: weights[layer] for layer in self._depths if layer in weights}
+            self._alignment_tables.append(self._alignments.table(self.epoch, ordered))
         self.seconds["spectra"] += time.perf_counter() - begun
         if self._labelings.steps:
             begun = time.perf_counter()
@@ -276,9 +297,15 @@ class SpectralMonitor:
 
     def labeling_table(self) -> pa.Table:
         """Spectra of all labelings, in the schema ``autospec.tables.LABELINGS``."""
-        if not self._labeling_tables:
-            return LABELINGS.empty_table()
-        return pa.concat_tables(self._labeling_tables).unify_dictionaries()
+        return _together(self._labeling_tables, LABELINGS)
+
+    def direction_table(self) -> pa.Table:
+        """Leading directions, in the schema ``autospec.tables.DIRECTIONS``."""
+        return _together(self._direction_tables, DIRECTIONS)
+
+    def alignment_table(self) -> pa.Table:
+        """Cosines and alignments, in the schema ``autospec.tables.ALIGNMENTS``."""
+        return _together(self._alignment_tables, ALIGNMENTS)
 
     def close(self) -> None:
         """Leave the model as it was, and end the second thread."""
@@ -300,6 +327,8 @@ class SpectralMonitor:
             "rows": rows,
             "seconds": dict(self.seconds),
             "labelings": _to_bytes(self.labeling_table()),
+            "directions": _to_bytes(self.direction_table()),
+            "alignments": _to_bytes(self.alignment_table()),
         }
 
     def load_state_dict(self, state: dict) -> None:
@@ -311,8 +340,9 @@ class SpectralMonitor:
             row | {name: row[name].numpy() for name in ("singular_values", "singular_values_sd")}
             for row in state["rows"]
         ]
-        table = _from_bytes(state["labelings"])
-        self._labeling_tables = [table] if len(table) else []
+        self._labeling_tables = _nonempty(_from_bytes(state["labelings"]))
+        self._direction_tables = _nonempty(_from_bytes(state["directions"]))
+        self._alignment_tables = _nonempty(_from_bytes(state["alignments"]))
         self._start_epoch()
 
 
@@ -337,6 +367,10 @@ class Step:
         return groups | {ALL: torch.arange(len(names))}
 
 
+def _together(tables: list[pa.Table], schema: pa.Schema) -> pa.Table:
+    return pa.concat_tables(tables).unify_dictionaries() if tables else schema.empty_table()
+
+
 def _one_spectrum(matrix: torch.Tensor) -> RunningSpectrum:
     spectrum = RunningSpectrum()
     spectrum.add(singular_values(matrix).cpu().numpy())
@@ -353,6 +387,10 @@ def _join_passes(held: list[tuple]) -> tuple:
     if all(part is not None for part in labelings):
         masks = torch.cat([torch.as_tensor(part, dtype=torch.bool) for part in labelings], dim=1)
     return joined, join_steps(layers, [len(step.groups) for step in steps]), masks
+
+
+def _nonempty(table: pa.Table) -> list[pa.Table]:
+    return [table] if len(table) else []
 
 
 def _to_bytes(table: pa.Table) -> torch.Tensor:

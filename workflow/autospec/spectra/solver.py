@@ -25,10 +25,12 @@ class Solver:
     background : bool
         Solve on a second thread. The queue is bounded: a training loop that is faster than the
         second thread waits for it.
+    others : tuple
+        What else takes every record (``take(record)``), on the same thread.
     """
 
-    def __init__(self, quantities: tuple[str, ...], background: bool):
-        self.quantities = quantities
+    def __init__(self, quantities: tuple[str, ...], background: bool, others: tuple = ()):
+        self.quantities, self.others = quantities, others
         self.running: dict[Key, RunningSpectrum] = {}
         #: (step of the epoch, key) of the first spectrum that was not finite, or None.
         self.first_nonfinite: tuple[int, Key] | None = None
@@ -97,6 +99,9 @@ class Solver:
     def _take(self, records: list[StepRecord]) -> None:
         with torch.no_grad():
             solved = solve_steps(records, self.quantities)
+            for other in self.others:
+                for record in records:
+                    other.take(record)
         for spectra in solved:
             self._solved += 1
             for key, values in spectra.items():
