@@ -18,10 +18,15 @@ def snakemakes(folder: Path) -> tuple[list[int], list[int]]:
     for process in psutil.process_iter():
         try:
             arguments = process.cmdline()
-            if any("snakemake" in Path(part).name for part in arguments[:3]) and Path(process.cwd()) == folder:
-                (jobs if "--mode" in arguments else runs).append(process.pid)
+            if Path(process.cwd()) != folder:
+                continue
         except psutil.Error:
             continue  # it has ended, or belongs to someone else
+        line = " ".join(arguments)
+        if "--mode subprocess" in line or "/.snakemake/scripts/" in line:
+            jobs.append(process.pid)
+        elif any(Path(argument).name == "snakemake" for argument in arguments[:3]):
+            runs.append(process.pid)
     return runs, jobs
 
 
