@@ -150,6 +150,24 @@ def test_activation_and_adjoint_spectra_agree_with_lapack():
         np.testing.assert_allclose(found, adjoint, rtol=1e-5, atol=1e-6 * adjoint[0])
 
 
+@pytest.mark.parametrize("sizes", [(2, 6), (1, 7), (3, 5), (4, 4)])
+def test_spectra_of_everyone_are_lapacks_whatever_the_groups_sizes(sizes):
+    torch.manual_seed(3)
+    # 100 rows a sample are taken step by step; the widths lie around the groups' row counts.
+    for width in (50, 100, 200):
+        layer = nn.Linear(width, width)
+        x = torch.randn(8, 100, width)
+        monitor = SpectralMonitor(layer, background=False)
+        with monitor.observe(["a"] * sizes[0] + ["b"] * sizes[1]):
+            loss_of(layer, x).mean().backward()
+        monitor.end_epoch()
+        rows = {(r["quantity"], r["group"]): r for r in monitor.table().to_pylist()}
+        flat = x.double().flatten(0, 1).numpy()
+        exact = np.linalg.svd(flat, compute_uv=False) / np.sqrt(len(flat))
+        found = rows["activation", "all"]["singular_values"]
+        np.testing.assert_allclose(found, exact, atol=1e-6 * exact[0])
+
+
 def test_the_epochs_row_is_the_mean_over_its_steps():
     torch.manual_seed(4)
     model = perceptron()

@@ -27,6 +27,8 @@ class Call:
         Of each output, summed over backward passes.
     batch_first : bool
         Whether samples come before time in what the layer sees, where it does not say so itself.
+    formed : bool
+        Whether the backward pass leaves the group gradients ready (see `grouped`).
     extra : dict
         What the layer's own file keeps from the forward pass.
     """
@@ -37,6 +39,7 @@ class Call:
     outputs: tuple[torch.Tensor, ...]
     gradients: list[torch.Tensor | None]
     batch_first: bool = True
+    formed: bool = False
     extra: dict = dataclasses.field(default_factory=dict)
 
 

@@ -1,12 +1,14 @@
 """Hooks that pair every layer call's inputs with its own adjoints, on only while a step is observed."""
 
+import dataclasses
 import logging
 
 import torch
 from torch import nn
 
 from autospec.spectra.call import Call, NotObserved, add_gradient, tensors_in
-from autospec.spectra.factors import SharedFactors, join_calls
+from autospec.spectra.factors import FormedFactors, SharedFactors, join_calls
+from autospec.spectra.grouped import GroupedStep, grouped_forward
 from autospec.spectra.layers import kind_of
 
 logger = logging.getLogger(__name__)
@@ -35,6 +37,7 @@ class Capture:
         self.layers: dict[str, nn.Module] = {}
         self.left_out: dict[str, str] = {}
         self._handles: list = []
+        self._replaced: list[nn.Module] = []
         self._calls: list[Call] = []
         self._started: dict[int, dict] = {}
         self._batch_first: dict[str, bool] = {}
@@ -63,55 +66,74 @@ class Capture:
                     found[_join(path, name)] = weight.detach().flatten(1)
         return found
 
-    def start(self) -> None:
-        """Put the hooks on and forget the last step."""
+    def start(self, grouped: GroupedStep | None = None) -> None:
+        """Put the hooks on and forget the last step; with `grouped`, put the faster forward passes on too."""
         self._calls, self._started = [], {}
         for name, module in self.layers.items():
             kind = kind_of(module)
+            forward = None if grouped is None else grouped_forward(module, name, grouped)
+            if forward is not None:
+                module.forward = forward
+                self._replaced.append(module)
             self._handles.append(module.register_forward_pre_hook(self._before(kind)))
-            self._handles.append(module.register_forward_hook(self._after(name, kind), with_kwargs=True))
+            self._handles.append(module.register_forward_hook(self._after(name, kind, grouped), with_kwargs=True))
 
     def stop(self) -> None:
         """Take the hooks off."""
         for handle in self._handles:
             handle.remove()
-        self._handles = []
+        for module in self._replaced:
+            del module.forward
+        self._handles, self._replaced = [], []
 
     def take(self) -> list[Call]:
         """The calls of this step, in the order of the forward pass."""
         calls, self._calls = self._calls, []
         return calls
 
-    def factors(self, calls: list[Call], samples: int, loss_scale: float = 1.0) -> dict[str, tuple]:
+    def factors(
+        self,
+        calls: list[Call],
+        samples: int,
+        loss_scale: float = 1.0,
+        grouped: GroupedStep | None = None,
+        rows_wanted: bool = True,
+    ) -> dict[str, tuple]:
         """Factors of each layer in some calls: (of its activations and adjoints, of its gradient).
 
         The gradient of a weight that several layers share stands under the first one's name; the
-        others have None.
+        others have None. What `grouped` holds is taken from there, and the rows of such a layer
+        only where they are wanted.
         """
-        by_layer: dict[str, list] = {}
-        by_weight: dict[tuple, tuple[str, list]] = {}
+        rows: dict[str, list] = {}
+        products: dict[tuple, _Weight] = {}
         for call in calls:
             kind = kind_of(call.module)
-            _settle(call, loss_scale)
-            try:
-                found = kind.factors(call, samples)
-            except NotObserved as reason:
-                self._leave_out(call.name, str(reason))
-                continue
             weights = kind.weights(call.module)
-            for name, factors in found.items():
-                layer, weight = _join(call.name, name), weights[name]
-                by_layer.setdefault(layer, []).append(factors)
-                by_weight.setdefault((weight.data_ptr(), weight.shape), (layer, []))[1].append(factors)
-        gradients = dict(by_weight.values())
-        result = {}
-        for layer, parts in by_layer.items():
-            rows = join_calls(parts)
-            shared = gradients.get(layer)
-            if shared is None or len(shared) == len(parts):
-                result[layer] = (rows, rows if shared is not None else None)
+            names = {name: _join(call.name, name) for name in weights}
+            if call.formed and not rows_wanted:
+                found = dict.fromkeys(names)
             else:
-                result[layer] = (rows, SharedFactors(shared))
+                _settle(call, loss_scale)
+                try:
+                    found = kind.factors(call, samples)
+                except NotObserved as reason:
+                    self._leave_out(call.name, str(reason))
+                    continue
+            for name, factors in found.items():
+                layer, weight = names[name], weights[name]
+                rows.setdefault(layer, []).append(factors)
+                product = products.setdefault((weight.data_ptr(), weight.shape), _Weight(layer))
+                if call.formed:
+                    product.formed.add(layer)
+                else:
+                    product.parts.setdefault(layer, []).append(factors)
+        result: dict[str, tuple] = {}
+        for layer, parts in rows.items():
+            result[layer] = (None if parts[0] is None else join_calls(parts), None)
+        for product in products.values():
+            own = result[product.layer][0]
+            result[product.layer] = (own, product.factors(own, grouped))
         return result
 
     def _leave_out(self, name: str, reason: str) -> None:
@@ -127,7 +149,7 @@ class Capture:
 
         return hook
 
-    def _after(self, name, kind):
+    def _after(self, name, kind, grouped):
         def hook(module, arguments, keywords, output):
             arguments = tensors_in((*arguments, *keywords.values()))
             outputs = tensors_in(output)
@@ -138,6 +160,7 @@ class Capture:
                 outputs=tuple(tensor.detach() for tensor in outputs),
                 gradients=[None] * len(outputs),
                 batch_first=self._batch_first[name],
+                formed=grouped is not None and grouped.formed_now(),
                 extra=self._started.pop(id(module), {}),
             )
             try:
@@ -151,6 +174,28 @@ class Capture:
             self._calls.append(call)
 
         return hook
+
+
+@dataclasses.dataclass
+class _Weight:
+    """All that one weight, perhaps shared, met in one step."""
+
+    layer: str
+    parts: dict[str, list] = dataclasses.field(default_factory=dict)
+    formed: set[str] = dataclasses.field(default_factory=set)
+
+    def factors(self, own, grouped: GroupedStep | None):
+        """Factors of its gradient; `own` are those of the first layer's rows."""
+        unformed = [part for parts in self.parts.values() for part in parts]
+        if not self.formed:
+            return own if set(self.parts) == {self.layer} else SharedFactors(unformed)
+        totals = {}
+        for group, samples in grouped.groups.items():
+            here = [grouped.gradients[layer, group] for layer in self.formed if (layer, group) in grouped.gradients]
+            here += [part.gradient(samples) for part in unformed if part.adjoints is not None]
+            if here:
+                totals[group] = sum(here)
+        return FormedFactors(totals) if totals else None
 
 
 def _gradient_hook(call: Call, position: int):

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from autospec.spectra.decompose import gram, solve_gram, solve_pair
-from autospec.spectra.factors import Factors
+from autospec.spectra.factors import Factors, FormedFactors
 
 # Above this many rows a layer's products are large enough to be computed step by step.
 _FEW_ROWS = 512
@@ -23,8 +23,8 @@ Key = tuple[str, str, str]
 class StepRecord:
     """One observed step: the factors of each layer, and the samples of each group.
 
-    `layers` maps a layer to (factors of its activations and adjoints, factors of its gradient or
-    None); `groups` maps a group to sample indices, (n_g,), none of them empty.
+    `layers` maps a layer to (factors of its activations and adjoints, or None where those are not
+    wanted; factors of its gradient, or None); `groups` maps a group to sample indices, (n_g,), none of them empty.
     """
 
     layers: dict[str, tuple]
@@ -33,7 +33,8 @@ class StepRecord:
     @property
     def bytes(self) -> int:
         """Memory held, in bytes."""
-        return sum(rows.bytes for rows, _ in self.layers.values())
+        parts = {id(part): part for pair in self.layers.values() for part in pair if part is not None}
+        return sum(part.bytes for part in parts.values())
 
 
 @dataclasses.dataclass
@@ -125,11 +126,12 @@ def _stacked_cores(layer, steps, records, quantities) -> list[_Cores]:
             cores.append(_Cores((layer, "adjoint", group), steps, (row_core(adjoint_gram),), length))
         if "gradient" in quantities and product is not None and first.trained:
             key, rank = (layer, "gradient", group), first.rank
-            if count < rank:
+            if count <= rank:
                 pair = (block(input_gram.gram()), block(adjoint_gram.gram()))
                 cores.append(_Cores(key, steps, pair, rank))
             else:
-                cores.append(_Cores(key, steps, (gram(taken(adjoints).mT @ taken(inputs)),), rank))
+                product = taken(adjoints.to(first.adjoints.dtype)).mT @ taken(inputs.to(first.inputs.dtype))
+                cores.append(_Cores(key, steps, (gram(product),), rank))
     return cores
 
 
@@ -149,7 +151,7 @@ def _step_cores(step, layer, rows, product, groups, quantities) -> list[_Cores]:
     """Cores of one layer with many rows in one step: Gram matrices of what is formed."""
     cores = []
     for quantity in ("activation", "adjoint"):
-        if quantity not in quantities or (quantity == "adjoint" and rows.adjoints is None):
+        if rows is None or quantity not in quantities or (quantity == "adjoint" and rows.adjoints is None):
             continue
         matrix = rows.inputs if quantity == "activation" else rows.adjoints
         for group, core, count in _row_grams(matrix, groups):
@@ -169,24 +171,27 @@ def _row_grams(matrix: torch.Tensor, groups: dict[str, torch.Tensor]):
     wherever theirs are (p, p).
     """
     total, width = 0.0, matrix.shape[-1]
-    for group, samples in groups.items():
+    for number, (group, samples) in enumerate(groups.items(), start=1):
         count = len(samples) * matrix.shape[1]
-        if len(samples) == len(matrix) and torch.is_tensor(total):
+        if number == len(groups) and torch.is_tensor(total):
             yield group, total, count
             continue
         core = gram(matrix[samples.to(matrix.device)].flatten(0, 1))
-        total = total + core if count >= width and total is not None else None
+        total = total + core if count > width and total is not None else None
         yield group, core, count
 
 
 def _group_gradients(product, groups: dict[str, torch.Tensor]):
     """Gradient of each group; everyone's, the last, is the sum of the others."""
-    total = 0.0
-    for group, samples in groups.items():
-        if len(samples) == len(product.adjoints) and torch.is_tensor(total):
+    total, formed = 0.0, product.gradients if isinstance(product, FormedFactors) else {}
+    for number, (group, samples) in enumerate(groups.items(), start=1):
+        if number == len(groups) and torch.is_tensor(total):
             yield group, total
             continue
-        gradient = product.gradient(samples.to(product.adjoints.device))
+        if formed:
+            gradient = formed[group]
+        else:
+            gradient = product.gradient(samples.to(product.adjoints.device))
         total = total + gradient
         yield group, gradient
 

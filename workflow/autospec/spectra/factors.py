@@ -49,6 +49,27 @@ class Factors:
         return self.adjoints.mT @ inputs
 
 
+class FormedFactors:
+    """Group gradients that the backward pass left ready: {group: (q, p)}, and nothing else.
+
+    `adjoints` says only that a gradient reached the layer.
+    """
+
+    trained = True
+
+    def __init__(self, gradients: dict[str, torch.Tensor]):
+        self.gradients = gradients
+        self.adjoints = next(iter(gradients.values()))
+
+    @property
+    def rank(self) -> int:
+        return min(self.adjoints.shape)
+
+    @property
+    def bytes(self) -> int:
+        return sum(gradient.nbytes for gradient in self.gradients.values())
+
+
 class SharedFactors:
     """A weight used by several calls: its gradient is the sum of theirs."""
 

@@ -17,6 +17,7 @@ from autospec.spectra.cores import StepRecord
 from autospec.spectra.decompose import singular_values
 from autospec.spectra.directions import Directions
 from autospec.spectra.factors import join_steps
+from autospec.spectra.grouped import GroupedStep
 from autospec.spectra.labelings import EpochLabelings
 from autospec.spectra.solver import Solver
 from autospec.tables import ALIGNMENTS, DIRECTIONS, LABELINGS, SPECTRA
@@ -48,6 +49,11 @@ class SpectralMonitor:
     batch_first : bool
         Whether samples come before time in inputs with three or more dimensions. Layers that
         have a ``batch_first`` of their own, and the layers around them, follow that.
+    path : {"hooks", "fast"}
+        `hooks` changes nothing in training. `fast` replaces, while a step is observed, the forward
+        pass of layers with many rows a sample by one whose backward pass forms the groups' gradients
+        in place of the weight's: the same sums in another order, equal to rounding. Steps with
+        labelings take the hooks.
     background : bool
         Solve the spectra on a second thread.
     directions : (sequence of str, int), optional
@@ -89,6 +95,7 @@ class SpectralMonitor:
         groups: tuple[str, str] = ("0", "1"),
         indices: int | None = None,
         batch_first: bool = True,
+        path: str = "hooks",
         background: bool = True,
         directions: tuple[Sequence[str], int] | None = None,
         alignments: bool = False,
@@ -97,12 +104,15 @@ class SpectralMonitor:
         unknown = sorted(set(quantities) - set(QUANTITIES))
         if unknown:
             raise ValueError(f"unknown quantity {unknown[0]!r}; known are {', '.join(QUANTITIES)}")
+        if path not in ("hooks", "fast"):
+            raise ValueError(f"unknown path {path!r}; wanted 'hooks' or 'fast'")
         # A compiled model keeps the one that it was made from; observed steps run that one.
         self._compiled = hasattr(model, "_orig_mod")
         self.model = model._orig_mod if self._compiled else model
         self.quantities = tuple(quantities)
         self.groups = groups
         self.indices = indices
+        self.path = path
         self.stop_at_nonfinite = stop_at_nonfinite
         self.capture = Capture(self.model, batch_first)
         if not self.capture.layers:
@@ -172,7 +182,12 @@ class SpectralMonitor:
             self._take_update()
             self._before = {name: weight.clone() for name, weight in self.capture.weights().items()}
         step = Step([str(label) for label in groups], loss_scale)
-        self.capture.start()
+        grouped = None
+        if self.path == "fast" and labelings is None and not accumulate and not self._held and loss_scale == 1.0:
+            device = next(self.model.parameters()).device
+            named = {name: samples.to(device) for name, samples in step.indices().items() if name != ALL}
+            grouped = GroupedStep(named)
+        self.capture.start(grouped)
         began_body = time.perf_counter()
         try:
             with torch.compiler.set_stance("force_eager") if self._compiled else contextlib.nullcontext():
@@ -180,12 +195,13 @@ class SpectralMonitor:
         finally:
             self.capture.stop()
             body = time.perf_counter() - began_body
-        self._take(step, labelings, accumulate)
+        self._take(step, labelings, accumulate, grouped)
         self.seconds["spectra"] += time.perf_counter() - begun - body
 
-    def _take(self, step: "Step", labelings: torch.Tensor | None, accumulate: bool) -> None:
+    def _take(self, step: "Step", labelings: torch.Tensor | None, accumulate: bool, grouped: GroupedStep | None) -> None:
+        rows_wanted = bool({"activation", "adjoint"} & set(self.quantities))
         with torch.no_grad():
-            layers = self.capture.factors(self.capture.take(), len(step.groups), step.loss_scale)
+            layers = self.capture.factors(self.capture.take(), len(step.groups), step.loss_scale, grouped, rows_wanted)
             if not layers:
                 raise ValueError(
                     f"no layer saw the {len(step.groups)} samples that have labels: give one label a sample, and "

@@ -50,6 +50,8 @@ class Run:
             quantities=("activation", "adjoint", "gradient", "weight"),
             groups=groups,
             indices=settings["statistics"]["indices"],
+            # Labelings need every sample's rows, which only the hooks keep.
+            path="fast" if swaps is None else "hooks",
             background=False,
         )
         self.order = np.random.default_rng([seed, 1])

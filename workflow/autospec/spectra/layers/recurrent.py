@@ -76,7 +76,7 @@ def _replay(call: Call, samples: int) -> dict[str, Factors]:
             passes = []
             for reverse in directions:
                 start = [state[len(directions) * layer + reverse] for state in initial]
-                passes.append(_PASS[type(module)](module, layer, reverse, inputs, start))
+                passes.append(run_pass(module, layer, reverse, inputs, start))
             layers.append(passes)
             inputs = torch.cat([run.in_time(run.hidden) for run in passes], dim=-1)
         factors = {}
@@ -89,8 +89,9 @@ def _replay(call: Call, samples: int) -> dict[str, Factors]:
                     own = torch.zeros_like(run.hidden) if own is None else run.in_time(own)
                     position = len(directions) * layer + run.reverse
                     run.backward(own, [None if state is None else state[position] for state in final])
-                    into = run.in_time(run.input_adjoints @ run.weight_ih)
-                    below = into if below is None else below + into
+                    if layer:
+                        into = run.in_time(run.input_adjoints @ run.weight_ih)
+                        below = into if below is None else below + into
                 factors |= run.factors()
             gradient = below if masks[layer] is None or below is None else below * masks[layer]
     return factors
@@ -246,6 +247,11 @@ class _GRUPass(_Pass):
             hiddens[time] = torch.cat([both, new * self.reset[:, time]], dim=-1)
             later = hiddens[time] @ self.weight_hh + total * self.update[:, time]
         self.input_adjoints, self.hidden_adjoints = torch.stack(inputs, dim=1), torch.stack(hiddens, dim=1)
+
+
+def run_pass(module: nn.RNNBase, layer: int, reverse: bool, inputs: torch.Tensor, start: list[torch.Tensor]) -> _Pass:
+    """One layer and direction, run forward in time: inputs (n, t, p), initial states (n, h)."""
+    return _PASS[type(module)](module, layer, reverse, inputs, start)
 
 
 _PASS = {nn.RNN: _RNNPass, nn.LSTM: _LSTMPass, nn.GRU: _GRUPass}

@@ -1,0 +1,257 @@
+"""Faster layers: group gradients formed in place of the weight gradient, as part of the backward pass.
+
+A weight's gradient is a sum over rows; summed group by group it costs the same arithmetic as summed
+at once, and the groups' gradients come for nothing. While a step is observed, a layer's forward
+pass is replaced by one that does so. The sum is the same up to rounding, in another order.
+
+Indices: n samples, t rows a sample, p inputs, q outputs, g groups.
+"""
+
+import torch
+from torch import _VF, nn
+
+from autospec.spectra.layers.recurrent import run_pass
+
+# Below this many rows a sample the factored cores of `cores` are cheaper than forming gradients.
+_ROWS_A_SAMPLE = 2
+
+
+class GroupedStep:
+    """The samples of each group in one step, and the group gradients that the backward pass leaves.
+
+    Parameters
+    ----------
+    groups : dict of str to Tensor, (n_g,)
+        The samples of each group; together they are all samples, once.
+    """
+
+    def __init__(self, groups: dict[str, torch.Tensor]):
+        self.groups = groups
+        self.samples = sum(len(samples) for samples in groups.values())
+        self.gradients: dict[tuple[str, str], torch.Tensor] = {}
+        self._formed = False
+
+    def begin(self) -> "GroupedStep":
+        """Note that the call of a layer that is running now takes the faster way."""
+        self._formed = True
+        return self
+
+    def formed_now(self) -> bool:
+        """Whether the call that just ended took the faster way; forgets it."""
+        formed, self._formed = self._formed, False
+        return formed
+
+    def add(self, layer: str, group: str, gradient: torch.Tensor) -> None:
+        """Take one group's part of one weight's gradient; several calls of a layer add up."""
+        key = (layer, group)
+        gradient = gradient.detach().flatten(1)
+        self.gradients[key] = self.gradients[key] + gradient if key in self.gradients else gradient
+
+
+class GroupedLinear(torch.autograd.Function):
+    """y = x W^T + b with x (n, ..., p); backward forms D_g^T A_g for every group."""
+
+    @staticmethod
+    def forward(ctx, x, weight, bias, step, layer):
+        ctx.save_for_backward(x, weight)
+        ctx.step, ctx.layer, ctx.has_bias = step, layer, bias is not None
+        return nn.functional.linear(x, weight, bias)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        x, weight = ctx.saved_tensors
+        into = gradient @ weight if ctx.needs_input_grad[0] else None
+        total = None
+        for group, samples in ctx.step.groups.items():
+            part = gradient[samples].flatten(0, -2).mT @ x[samples].flatten(0, -2)
+            ctx.step.add(ctx.layer, group, part)
+            total = part if total is None else total + part
+        bias = gradient.flatten(0, -2).sum(dim=0) if ctx.has_bias else None
+        return into, total, bias, None, None
+
+
+class GroupedConvolution(torch.autograd.Function):
+    """A convolution with explicit zero padding; backward runs the weight kernel on each group's samples."""
+
+    @staticmethod
+    def forward(ctx, x, weight, bias, options, step, layer):
+        ctx.save_for_backward(x, weight)
+        ctx.options, ctx.step, ctx.layer, ctx.has_bias = options, step, layer, bias is not None
+        return torch.convolution(x, weight, bias, *options)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        x, weight = ctx.saved_tensors
+        axes = tuple(range(2, gradient.dim()))
+
+        def kernel(samples, wanted):
+            rows, image = (gradient, x) if samples is None else (gradient[samples], x[samples])
+            return torch.ops.aten.convolution_backward(rows, image, weight, None, *ctx.options, wanted)
+
+        into = kernel(None, [True, False, False])[0] if ctx.needs_input_grad[0] else None
+        total = None
+        for group, samples in ctx.step.groups.items():
+            part = kernel(samples, [False, True, False])[1]
+            ctx.step.add(ctx.layer, group, part)
+            total = part if total is None else total + part
+        bias = gradient.sum(dim=(0, *axes)) if ctx.has_bias else None
+        return into, total, bias, None, None, None
+
+
+class GroupedRNN(torch.autograd.Function):
+    """One layer and direction of nn.RNN, forward and backward in time by hand.
+
+    The library's own kernel runs the graph of every time step; this one does not.
+    """
+
+    @staticmethod
+    def forward(ctx, x, weight_ih, weight_hh, bias_ih, bias_hh, start, module, layer, reverse, step, name):
+        ctx.run = run_pass(module, layer, reverse, x, [start])
+        ctx.step, ctx.names = step, (f"{name}weight_ih_{ctx.run.suffix}", f"{name}weight_hh_{ctx.run.suffix}")
+        return ctx.run.in_time(ctx.run.hidden), ctx.run.hidden[:, -1].clone()
+
+    @staticmethod
+    def backward(ctx, gradient, final):
+        run, step = ctx.run, ctx.step
+        run.backward(run.in_time(gradient), [final])
+        adjoints = run.input_adjoints
+        totals = [None, None]
+        for group, samples in step.groups.items():
+            rows = adjoints[samples].flatten(0, 1).mT
+            for position, inputs in enumerate((run.inputs, run.previous)):
+                part = rows @ inputs[samples].flatten(0, 1)
+                step.add(ctx.names[position], group, part)
+                totals[position] = part if totals[position] is None else totals[position] + part
+        into = run.in_time(adjoints @ run.weight_ih) if ctx.needs_input_grad[0] else None
+        bias = adjoints.sum(dim=(0, 1)) if run.module.bias else None
+        start = adjoints[:, 0] @ run.weight_hh if ctx.needs_input_grad[5] else None
+        return into, *totals, bias, bias, start, None, None, None, None, None
+
+
+def grouped_forward(module: nn.Module, name: str, step: GroupedStep):
+    """A forward pass for `module` that leaves its group gradients in `step`; None where there is none.
+
+    Frozen layers, and calls that it does not serve, are left to the layer's own forward pass.
+    """
+    kind = next((kind for kind in _FORWARDS if type(module) in kind), None)
+    if kind is None or not all(weight.requires_grad for weight in module.parameters(recurse=False)):
+        return None
+    return _FORWARDS[kind](module, name, step)
+
+
+def _linear(module, name, step):
+    def forward(x):
+        if x.dim() < 3 or x.shape[0] != step.samples or x[0, ..., 0].numel() < _ROWS_A_SAMPLE:
+            return type(module).forward(module, x)
+        return GroupedLinear.apply(x, module.weight, module.bias, step.begin(), name)
+
+    return forward
+
+
+def _convolution(module, name, step):
+    zeros = [0] * len(module.kernel_size)
+    plain = module.padding_mode == "zeros" and not isinstance(module.padding, str)
+    mode = "constant" if module.padding_mode == "zeros" else module.padding_mode
+    options = (list(module.stride), list(module.padding) if plain else zeros, list(module.dilation), False, zeros)
+
+    def forward(x):
+        if x.dim() != len(module.kernel_size) + 2 or x.shape[0] != step.samples:
+            return type(module).forward(module, x)
+        if not plain:
+            x = nn.functional.pad(x, module._reversed_padding_repeated_twice, mode=mode)
+        return GroupedConvolution.apply(x, module.weight, module.bias, (*options, module.groups), step.begin(), name)
+
+    return forward
+
+
+def _rnn(module, name, step):
+    prefix = f"{name}." if name else ""
+
+    def forward(x, hx=None):
+        batch = 0 if module.batch_first else 1
+        if not isinstance(x, torch.Tensor) or x.dim() != 3 or x.shape[batch] != step.samples or module.dropout:
+            return type(module).forward(module, x, hx)
+        x = x if module.batch_first else x.transpose(0, 1)
+        directions = (False, True) if module.bidirectional else (False,)
+        finals = []
+        step.begin()
+        for layer in range(module.num_layers):
+            outputs = []
+            for reverse in directions:
+                suffix = f"_l{layer}" + ("_reverse" if reverse else "")
+                weights = [
+                    getattr(module, f"{kind}{suffix}", None) for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+                ]
+                start = x.new_zeros(len(x), module.hidden_size) if hx is None else hx[len(finals)]
+                hidden, final = GroupedRNN.apply(x, *weights, start, module, layer, reverse, step, prefix)
+                outputs.append(hidden)
+                finals.append(final)
+            x = torch.cat(outputs, dim=-1) if len(outputs) > 1 else outputs[0]
+        return (x if module.batch_first else x.transpose(0, 1)), torch.stack(finals)
+
+    return forward
+
+
+def _gated(module, name, step):
+    """LSTM and GRU: the library's fused kernel, run on each group with a copy of the weights of its own."""
+    prefix = f"{name}." if name else ""
+    lstm = isinstance(module, nn.LSTM)
+
+    def forward(x, hx=None):
+        batch = 0 if module.batch_first else 1
+        dropped = module.dropout and module.training
+        if not isinstance(x, torch.Tensor) or x.dim() != 3 or x.shape[batch] != step.samples or dropped:
+            return type(module).forward(module, x, hx)
+        outputs, finals, order = [], [], []
+        step.begin()
+        for group, samples in step.groups.items():
+            weights = []
+            for parameter in module._flat_weights_names:
+                # A view is the same numbers and a node of its own: what reaches it is this group's part.
+                weight = getattr(module, parameter).view_as(getattr(module, parameter))
+                if parameter.startswith("weight"):
+                    weight.register_hook(_leave(step, f"{prefix}{parameter}", group))
+                weights.append(weight)
+            part = x.index_select(batch, samples)
+            if hx is None:
+                rows = (module.num_layers * (2 if module.bidirectional else 1), len(samples))
+                start = [x.new_zeros(*rows, module.proj_size or module.hidden_size)]
+                start += [x.new_zeros(*rows, module.hidden_size)] if lstm else []
+            else:
+                start = [state.index_select(1, samples) for state in (hx if lstm else [hx])]
+            kernel = _VF.lstm if lstm else _VF.gru
+            result = kernel(
+                part,
+                start if lstm else start[0],
+                weights,
+                module.bias,
+                module.num_layers,
+                0.0,
+                module.training,
+                module.bidirectional,
+                module.batch_first,
+            )
+            outputs.append(result[0])
+            finals.append(result[1:])
+            order.append(samples)
+        back = torch.argsort(torch.cat(order))
+        output = torch.cat(outputs, dim=batch).index_select(batch, back)
+        last = tuple(torch.cat(parts, dim=1).index_select(1, back) for parts in zip(*finals, strict=True))
+        return output, last if lstm else last[0]
+
+    return forward
+
+
+def _leave(step: GroupedStep, layer: str, group: str):
+    def hook(gradient):
+        step.add(layer, group, gradient)
+
+    return hook
+
+
+_FORWARDS = {
+    (nn.Linear,): _linear,
+    (nn.Conv1d, nn.Conv2d, nn.Conv3d): _convolution,
+    (nn.RNN,): _rnn,
+    (nn.LSTM, nn.GRU): _gated,
+}
