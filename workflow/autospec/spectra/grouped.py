@@ -106,7 +106,8 @@ class GroupedRNN(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x, weight_ih, weight_hh, bias_ih, bias_hh, start, module, layer, reverse, step, name):
-        ctx.run = run_pass(module, layer, reverse, x, [start])
+        parameters = {kind: value.detach() for kind, value in module.named_parameters()}
+        ctx.run = run_pass(module, parameters, layer, reverse, x, [start])
         ctx.step, ctx.names = step, (f"{name}weight_ih_{ctx.run.suffix}", f"{name}weight_hh_{ctx.run.suffix}")
         return ctx.run.in_time(ctx.run.hidden), ctx.run.hidden[:, -1].clone()
 

@@ -39,32 +39,58 @@ class Recurrent:
 
     @staticmethod
     def factors(call: Call, samples: int) -> dict[str, Factors]:
-        if "random" not in call.extra:
-            return _replay(call, samples)
-        with torch.random.fork_rng(devices=[]):
-            torch.set_rng_state(call.extra["random"])
-            return _replay(call, samples)
+        replay = _Replay(call, samples)
+        if "random" in call.extra:
+            # The generator is the training thread's own, so its masks are drawn again here and now.
+            with torch.random.fork_rng(devices=[]):
+                torch.set_rng_state(call.extra["random"])
+                return replay.factors()
+        return {name: _Replayed(replay, name) for name in replay.weights}
 
 
-def _replay(call: Call, samples: int) -> dict[str, Factors]:
-    module = call.module
-    batched = call.arguments[0].dim() == 3
+class _Replay:
+    """One call, to be run again when its factors are first asked for, perhaps on another thread.
 
-    def sample_first(sequence):
+    The weights are copied, since the optimiser writes the next ones into them.
+    """
+
+    def __init__(self, call: Call, samples: int):
+        self.module = call.module
+        self.batched = call.arguments[0].dim() == 3
+        self.parameters = {name: value.detach().clone() for name, value in self.module.named_parameters()}
+        self.weights = {name: value for name, value in self.parameters.items() if name.startswith("weight")}
+        self.inputs, self.gradient = self._sample_first(call.arguments[0]), self._sample_first(call.gradients[0])
+        self.initial, self.final = self._states(call.arguments[1:]), self._states(call.gradients[1:])
+        self.reached = any(part is not None for part in call.gradients)
+        self._factors: dict[str, Factors] | None = None
+        if len(self.inputs) != samples:
+            raise NotObserved(f"it was called with {len(self.inputs)} sequences, but the step has {samples} samples")
+
+    def _sample_first(self, sequence):
         if sequence is None:
             return None
-        return sequence.unsqueeze(0) if not batched else sequence if module.batch_first else sequence.transpose(0, 1)
+        if not self.batched:
+            return sequence.unsqueeze(0)
+        return sequence if self.module.batch_first else sequence.transpose(0, 1)
 
-    def states(tensors):
-        return [None if tensor is None else tensor if batched else tensor.unsqueeze(1) for tensor in tensors]
+    def _states(self, tensors):
+        return [None if tensor is None else tensor if self.batched else tensor.unsqueeze(1) for tensor in tensors]
 
-    inputs, gradient = sample_first(call.arguments[0]), sample_first(call.gradients[0])
-    if len(inputs) != samples:
-        raise NotObserved(f"it was called with {len(inputs)} sequences, but the step has {samples} samples")
-    initial, final = states(call.arguments[1:]), states(call.gradients[1:])
-    reached = any(part is not None for part in call.gradients)
-    directions = (False, True) if module.bidirectional else (False,)
-    with torch.no_grad():
+    @property
+    def bytes(self) -> int:
+        """Memory held before the replay, in bytes."""
+        held = (self.inputs, self.gradient, *self.initial, *self.final, *self.parameters.values())
+        return sum(tensor.nbytes for tensor in held if tensor is not None)
+
+    def factors(self) -> dict[str, Factors]:
+        if self._factors is None:
+            with torch.no_grad():
+                self._factors = self._run()
+        return self._factors
+
+    def _run(self) -> dict[str, Factors]:
+        module, inputs, gradient = self.module, self.inputs, self.gradient
+        directions = (False, True) if module.bidirectional else (False,)
         layers, masks = [], []
         for layer in range(module.num_layers):
             masks.append(None)
@@ -75,33 +101,58 @@ def _replay(call: Call, samples: int) -> dict[str, Factors]:
                 inputs = inputs * masks[-1]
             passes = []
             for reverse in directions:
-                start = [state[len(directions) * layer + reverse] for state in initial]
-                passes.append(run_pass(module, layer, reverse, inputs, start))
+                start = [state[len(directions) * layer + reverse] for state in self.initial]
+                passes.append(run_pass(module, self.parameters, layer, reverse, inputs, start))
             layers.append(passes)
             inputs = torch.cat([run.in_time(run.hidden) for run in passes], dim=-1)
         factors = {}
         for layer in reversed(range(module.num_layers)):
             below = None
             for run in layers[layer]:
-                if reached:
+                if self.reached:
                     size = run.hidden.shape[-1]
                     own = None if gradient is None else gradient[..., run.reverse * size : (run.reverse + 1) * size]
                     own = torch.zeros_like(run.hidden) if own is None else run.in_time(own)
                     position = len(directions) * layer + run.reverse
-                    run.backward(own, [None if state is None else state[position] for state in final])
+                    run.backward(own, [None if state is None else state[position] for state in self.final])
                     if layer:
                         into = run.in_time(run.input_adjoints @ run.weight_ih)
                         below = into if below is None else below + into
                 factors |= run.factors()
             gradient = below if masks[layer] is None or below is None else below * masks[layer]
-    return factors
+        return factors
+
+
+class _Replayed:
+    """One weight's factors in a replay that may be still to come."""
+
+    def __init__(self, replay: _Replay, name: str):
+        self._replay, self._name = replay, name
+        self.bias = replay.module.bias and not name.startswith("weight_hr")
+        self.trained = getattr(replay.module, name).requires_grad
+        self.rank = min(replay.weights[name].shape)
+        self.bytes = replay.bytes // len(replay.weights)
+
+    @property
+    def inputs(self) -> torch.Tensor:
+        return self._replay.factors()[self._name].inputs
+
+    @property
+    def adjoints(self) -> torch.Tensor | None:
+        return self._replay.factors()[self._name].adjoints
+
+    def gradient(self, samples: torch.Tensor) -> torch.Tensor:
+        return self._replay.factors()[self._name].gradient(samples)
+
+    def sample_gradients(self, with_bias: bool) -> torch.Tensor:
+        return self._replay.factors()[self._name].sample_gradients(with_bias)
 
 
 class _Pass:
     """One layer in one direction: what its weights saw, in the order in which it read the sequence."""
 
-    def __init__(self, module, layer: int, reverse: bool, inputs: torch.Tensor, start: list[torch.Tensor]):
-        self.module, self.reverse = module, reverse
+    def __init__(self, module, parameters: dict, layer: int, reverse: bool, inputs: torch.Tensor, start: list):
+        self.module, self.parameters, self.reverse = module, parameters, reverse
         self.suffix = f"l{layer}" + ("_reverse" if reverse else "")
         self.inputs = self.in_time(inputs)
         self.weight_ih, self.weight_hh = self.parameter("weight_ih"), self.parameter("weight_hh")
@@ -116,8 +167,7 @@ class _Pass:
         return sequence.flip(1) if self.reverse else sequence
 
     def parameter(self, kind: str) -> torch.Tensor | None:
-        parameter = getattr(self.module, f"{kind}_{self.suffix}", None)
-        return None if parameter is None else parameter.detach()
+        return self.parameters.get(f"{kind}_{self.suffix}")
 
     def keep(self, hidden: list[torch.Tensor]) -> None:
         """Take the hidden states h_0 .. h_t: (n, h) each."""
@@ -249,9 +299,16 @@ class _GRUPass(_Pass):
         self.input_adjoints, self.hidden_adjoints = torch.stack(inputs, dim=1), torch.stack(hiddens, dim=1)
 
 
-def run_pass(module: nn.RNNBase, layer: int, reverse: bool, inputs: torch.Tensor, start: list[torch.Tensor]) -> _Pass:
+def run_pass(
+    module: nn.RNNBase,
+    parameters: dict[str, torch.Tensor],
+    layer: int,
+    reverse: bool,
+    inputs: torch.Tensor,
+    start: list[torch.Tensor],
+) -> _Pass:
     """One layer and direction, run forward in time: inputs (n, t, p), initial states (n, h)."""
-    return _PASS[type(module)](module, layer, reverse, inputs, start)
+    return _PASS[type(module)](module, parameters, layer, reverse, inputs, start)
 
 
 _PASS = {nn.RNN: _RNNPass, nn.LSTM: _LSTMPass, nn.GRU: _GRUPass}
