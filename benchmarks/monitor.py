@@ -39,6 +39,8 @@ _ALL = ("activation", "adjoint", "gradient")
 WAYS = {
     "plain": Plain,
     "monitor": Monitor,
+    "monitor, fast path": functools.partial(Monitor, path="fast"),
+    "monitor, fast path, activations and adjoints too": functools.partial(Monitor, path="fast", quantities=_ALL),
     "monitor, no second thread": functools.partial(Monitor, background=False),
     "monitor, activations and adjoints too": functools.partial(Monitor, quantities=_ALL),
     "monitor, an unobserved step": functools.partial(Unobserved, background=False),

@@ -52,6 +52,14 @@ def tensors_in(value) -> list[torch.Tensor]:
     return []
 
 
+def kept(tensor: torch.Tensor) -> torch.Tensor:
+    """What may be kept of a tensor that a layer saw, until its spectra are solved.
+
+    A tensor outside the graph (a batch, say) is the caller's own, who may write the next one into it.
+    """
+    return tensor.detach() if tensor.requires_grad else tensor.detach().clone()
+
+
 def add_gradient(earlier: torch.Tensor | None, gradient: torch.Tensor) -> torch.Tensor:
     """Sum over backward passes: a second one through the same call adds to the weight's gradient."""
     return gradient.detach() if earlier is None else earlier + gradient

@@ -6,7 +6,7 @@ import logging
 import torch
 from torch import nn
 
-from autospec.spectra.call import Call, NotObserved, add_gradient, tensors_in
+from autospec.spectra.call import Call, NotObserved, add_gradient, kept, tensors_in
 from autospec.spectra.factors import FormedFactors, SharedFactors, join_calls
 from autospec.spectra.grouped import GroupedStep, grouped_forward
 from autospec.spectra.layers import kind_of
@@ -66,17 +66,22 @@ class Capture:
                     found[_join(path, name)] = weight.detach().flatten(1)
         return found
 
-    def start(self, grouped: GroupedStep | None = None) -> None:
-        """Put the hooks on and forget the last step; with `grouped`, put the faster forward passes on too."""
+    def start(self, grouped: GroupedStep | None = None, rows_wanted: bool = True) -> None:
+        """Put the hooks on and forget the last step.
+
+        With `grouped`, layers that have a faster forward pass take that instead of hooks; what they
+        see is then kept only if `rows_wanted`.
+        """
         self._calls, self._started = [], {}
         for name, module in self.layers.items():
             kind = kind_of(module)
             forward = None if grouped is None else grouped_forward(module, name, grouped)
-            if forward is not None:
-                module.forward = forward
+            if forward is None:
+                self._handles.append(module.register_forward_pre_hook(self._before(kind)))
+                self._handles.append(module.register_forward_hook(self._after(name, kind), with_kwargs=True))
+            else:
+                module.forward = self._replaced_forward(name, module, kind, forward, rows_wanted)
                 self._replaced.append(module)
-            self._handles.append(module.register_forward_pre_hook(self._before(kind)))
-            self._handles.append(module.register_forward_hook(self._after(name, kind, grouped), with_kwargs=True))
 
     def stop(self) -> None:
         """Take the hooks off."""
@@ -141,26 +146,45 @@ class Capture:
             self.left_out[name] = reason
             logger.warning("layer '%s' is not observed: %s", name, reason)
 
+    def _replaced_forward(self, name, module, kind, forward, rows_wanted):
+        plain = type(module).forward
+        before, after = self._before(kind), self._after(name, kind)
+
+        def replaced(*arguments, **keywords):
+            call = Call(name, module, (), (), [None], self._batch_first[name])
+            output = forward(call, *arguments, **keywords)
+            if output is None:
+                before(module, arguments)
+                output = plain(module, *arguments, **keywords)
+                after(module, arguments, keywords, output)
+            elif call.formed and rows_wanted:
+                after(module, arguments, keywords, output, formed=True)
+            else:
+                self._calls.append(call)
+            return output
+
+        return replaced
+
     def _before(self, kind):
         def hook(module, arguments):
-            kept = kind.before(module)
-            if kept:
-                self._started[id(module)] = kept
+            state = kind.before(module)
+            if state:
+                self._started[id(module)] = state
 
         return hook
 
-    def _after(self, name, kind, grouped):
-        def hook(module, arguments, keywords, output):
+    def _after(self, name, kind):
+        def hook(module, arguments, keywords, output, formed=False):
             arguments = tensors_in((*arguments, *keywords.values()))
             outputs = tensors_in(output)
             call = Call(
                 name=name,
                 module=module,
-                arguments=tuple(_kept(tensor) for tensor in arguments),
+                arguments=tuple(kept(tensor) for tensor in arguments),
                 outputs=tuple(tensor.detach() for tensor in outputs),
                 gradients=[None] * len(outputs),
                 batch_first=self._batch_first[name],
-                formed=grouped is not None and grouped.formed_now(),
+                formed=formed,
                 extra=self._started.pop(id(module), {}),
             )
             try:
@@ -203,11 +227,6 @@ def _gradient_hook(call: Call, position: int):
         call.gradients[position] = add_gradient(call.gradients[position], gradient)
 
     return hook
-
-
-def _kept(tensor: torch.Tensor) -> torch.Tensor:
-    # A tensor outside the graph (a batch, say) is the caller's own, who may write the next one into it.
-    return tensor.detach() if tensor.requires_grad else tensor.detach().clone()
 
 
 def _settle(call: Call, loss_scale: float) -> None:

@@ -10,10 +10,8 @@ Indices: n samples, t rows a sample, p inputs, q outputs, g groups.
 import torch
 from torch import _VF, nn
 
+from autospec.spectra.call import add_gradient, kept
 from autospec.spectra.layers.recurrent import run_pass
-
-# Below this many rows a sample the factored cores of `cores` are cheaper than forming gradients.
-_ROWS_A_SAMPLE = 2
 
 
 class GroupedStep:
@@ -29,23 +27,31 @@ class GroupedStep:
         self.groups = groups
         self.samples = sum(len(samples) for samples in groups.values())
         self.gradients: dict[tuple[str, str], torch.Tensor] = {}
-        self._formed = False
-
-    def begin(self) -> "GroupedStep":
-        """Note that the call of a layer that is running now takes the faster way."""
-        self._formed = True
-        return self
-
-    def formed_now(self) -> bool:
-        """Whether the call that just ended took the faster way; forgets it."""
-        formed, self._formed = self._formed, False
-        return formed
 
     def add(self, layer: str, group: str, gradient: torch.Tensor) -> None:
         """Take one group's part of one weight's gradient; several calls of a layer add up."""
         key = (layer, group)
         gradient = gradient.detach().flatten(1)
         self.gradients[key] = self.gradients[key] + gradient if key in self.gradients else gradient
+
+
+class KeptLinear(torch.autograd.Function):
+    """y = x W^T + b; keeps x and the gradient of y in the call, which costs less than two hooks."""
+
+    @staticmethod
+    def forward(ctx, x, weight, bias, call):
+        ctx.save_for_backward(x, weight)
+        ctx.call, ctx.has_bias = call, bias is not None
+        call.arguments = (kept(x),)
+        return nn.functional.linear(x, weight, bias)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        x, weight = ctx.saved_tensors
+        ctx.call.gradients[0] = add_gradient(ctx.call.gradients[0], gradient)
+        into = gradient @ weight if ctx.needs_input_grad[0] else None
+        bias = gradient.sum(dim=0) if ctx.has_bias else None
+        return into, gradient.mT @ x, bias, None
 
 
 class GroupedLinear(torch.autograd.Function):
@@ -132,7 +138,8 @@ class GroupedRNN(torch.autograd.Function):
 def grouped_forward(module: nn.Module, name: str, step: GroupedStep):
     """A forward pass for `module` that leaves its group gradients in `step`; None where there is none.
 
-    Frozen layers, and calls that it does not serve, are left to the layer's own forward pass.
+    It takes the `Call` to fill, and then the layer's own arguments. For a call that it does not serve
+    (another shape, mixed precision, dropout between recurrent layers) it returns None.
     """
     kind = next((kind for kind in _FORWARDS if type(module) in kind), None)
     if kind is None or not all(weight.requires_grad for weight in module.parameters(recurse=False)):
@@ -141,10 +148,13 @@ def grouped_forward(module: nn.Module, name: str, step: GroupedStep):
 
 
 def _linear(module, name, step):
-    def forward(x):
-        if x.dim() < 3 or x.shape[0] != step.samples or x[0, ..., 0].numel() < _ROWS_A_SAMPLE:
-            return type(module).forward(module, x)
-        return GroupedLinear.apply(x, module.weight, module.bias, step.begin(), name)
+    def forward(call, x):
+        if x.dim() < 2 or x.shape[0] != step.samples or torch.is_autocast_enabled(x.device.type):
+            return None
+        if x.dim() == 2:
+            return KeptLinear.apply(x, module.weight, module.bias, call)
+        call.formed = True
+        return GroupedLinear.apply(x, module.weight, module.bias, step, name)
 
     return forward
 
@@ -155,12 +165,15 @@ def _convolution(module, name, step):
     mode = "constant" if module.padding_mode == "zeros" else module.padding_mode
     options = (list(module.stride), list(module.padding) if plain else zeros, list(module.dilation), False, zeros)
 
-    def forward(x):
+    def forward(call, x):
         if x.dim() != len(module.kernel_size) + 2 or x.shape[0] != step.samples:
-            return type(module).forward(module, x)
+            return None
+        if torch.is_autocast_enabled(x.device.type):
+            return None
+        call.formed = True
         if not plain:
             x = nn.functional.pad(x, module._reversed_padding_repeated_twice, mode=mode)
-        return GroupedConvolution.apply(x, module.weight, module.bias, (*options, module.groups), step.begin(), name)
+        return GroupedConvolution.apply(x, module.weight, module.bias, (*options, module.groups), step, name)
 
     return forward
 
@@ -168,14 +181,13 @@ def _convolution(module, name, step):
 def _rnn(module, name, step):
     prefix = f"{name}." if name else ""
 
-    def forward(x, hx=None):
-        batch = 0 if module.batch_first else 1
-        if not isinstance(x, torch.Tensor) or x.dim() != 3 or x.shape[batch] != step.samples or module.dropout:
-            return type(module).forward(module, x, hx)
+    def forward(call, x, hx=None):
+        if not _serves(module, x, step) or module.dropout:
+            return None
+        call.formed = True
         x = x if module.batch_first else x.transpose(0, 1)
         directions = (False, True) if module.bidirectional else (False,)
         finals = []
-        step.begin()
         for layer in range(module.num_layers):
             outputs = []
             for reverse in directions:
@@ -198,13 +210,12 @@ def _gated(module, name, step):
     prefix = f"{name}." if name else ""
     lstm = isinstance(module, nn.LSTM)
 
-    def forward(x, hx=None):
+    def forward(call, x, hx=None):
+        if not _serves(module, x, step) or (module.dropout and module.training):
+            return None
+        call.formed = True
         batch = 0 if module.batch_first else 1
-        dropped = module.dropout and module.training
-        if not isinstance(x, torch.Tensor) or x.dim() != 3 or x.shape[batch] != step.samples or dropped:
-            return type(module).forward(module, x, hx)
         outputs, finals, order = [], [], []
-        step.begin()
         for group, samples in step.groups.items():
             weights = []
             for parameter in module._flat_weights_names:
@@ -241,6 +252,12 @@ def _gated(module, name, step):
         return output, last if lstm else last[0]
 
     return forward
+
+
+def _serves(module, x, step: GroupedStep) -> bool:
+    if not isinstance(x, torch.Tensor) or x.dim() != 3 or torch.is_autocast_enabled(x.device.type):
+        return False
+    return x.shape[0 if module.batch_first else 1] == step.samples
 
 
 def _leave(step: GroupedStep, layer: str, group: str):

@@ -110,6 +110,7 @@ class SpectralMonitor:
         self._compiled = hasattr(model, "_orig_mod")
         self.model = model._orig_mod if self._compiled else model
         self.quantities = tuple(quantities)
+        self._rows_wanted = bool({"activation", "adjoint"} & set(quantities))
         self.groups = groups
         self.indices = indices
         self.path = path
@@ -187,7 +188,7 @@ class SpectralMonitor:
             device = next(self.model.parameters()).device
             named = {name: samples.to(device) for name, samples in step.indices().items() if name != ALL}
             grouped = GroupedStep(named)
-        self.capture.start(grouped)
+        self.capture.start(grouped, self._rows_wanted)
         began_body = time.perf_counter()
         try:
             with torch.compiler.set_stance("force_eager") if self._compiled else contextlib.nullcontext():
@@ -199,9 +200,8 @@ class SpectralMonitor:
         self.seconds["spectra"] += time.perf_counter() - begun - body
 
     def _take(self, step: "Step", labelings: torch.Tensor | None, accumulate: bool, grouped: GroupedStep | None) -> None:
-        rows_wanted = bool({"activation", "adjoint"} & set(self.quantities))
         with torch.no_grad():
-            layers = self.capture.factors(self.capture.take(), len(step.groups), step.loss_scale, grouped, rows_wanted)
+            layers = self.capture.factors(self.capture.take(), len(step.groups), step.loss_scale, grouped, self._rows_wanted)
             if not layers:
                 raise ValueError(
                     f"no layer saw the {len(step.groups)} samples that have labels: give one label a sample, and "
