@@ -262,6 +262,12 @@ def test_an_unknown_quantity_is_refused():
         SpectralMonitor(perceptron(), quantities=("gradients",))
 
 
+def test_a_group_with_the_name_of_everyone_is_refused():
+    monitor = SpectralMonitor(perceptron())
+    with pytest.raises(ValueError, match="a group is named 'all'"), monitor.observe(["all", "b"]):
+        pass
+
+
 def test_layers_that_are_not_observed_are_named_with_the_reason():
     model = nn.Sequential(nn.Linear(4, 4), nn.Bilinear(4, 4, 4))
     assert SpectralMonitor(model).left_out == {"1": "Bilinear is not among the layer types observed"}

@@ -75,7 +75,7 @@ def test_cosines_and_alignments_agree_with_numpy():
     model = nn.Sequential(nn.Linear(10, 8), nn.Tanh(), nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 8))
     monitor = SpectralMonitor(model, alignments=True, background=False)
     cosines = []
-    for x, labels, backward in steps(model):
+    for _, labels, backward in steps(model):
         with monitor.observe(labels):
             backward()
         first, second = (model[layer].weight.grad.double().numpy().ravel() for layer in (2, 4))
@@ -101,7 +101,8 @@ def test_query_is_compared_with_output_and_key_with_value():
         model(torch.randn(4, 5, 8)).square().mean().backward()
     monitor.end_epoch()
     rows = monitor.alignment_table().to_pandas()
-    row = rows[(rows["first"] == "self_attn.query") & (rows["second"] == "self_attn.out_proj") & (rows["group"] == "all")]
+    rows = rows[rows["group"] == "all"]
+    row = rows[(rows["first"] == "self_attn.query") & (rows["second"] == "self_attn.out_proj")]
     query, out = model.self_attn.in_proj_weight.grad[:8].flatten(), model.self_attn.out_proj.weight.grad.flatten()
     expected = float(nn.functional.cosine_similarity(query.double(), out.double(), dim=0))
     assert row["value"].item() == pytest.approx(expected, abs=1e-5)

@@ -41,11 +41,18 @@ def test_no_training_input_moves_when_groups_are_swapped_within_pairs(made):
     people["group"] = [
         GROUPS[(i + (i // 2 in swapped)) % 2] for i in range(len(people))
     ]
-    frame = pairs.assign(group=people["group"].to_numpy()).sort_values(["pair", "group"])
+    frame = pairs.assign(group=people["group"].to_numpy())
     other = prepare(dataclasses.replace(dataset, people=people), frame, split)
     before = prepare(dataset, pairs, split)
     assert np.array_equal(other.values["train"], before.values["train"])
     assert not np.array_equal(other.is_other["train"], before.is_other["train"])
+
+
+def test_the_two_people_of_a_pair_keep_the_order_of_the_table_of_pairs(made):
+    dataset, pairs, split = made
+    turned = pairs.iloc[np.arange(len(pairs)) ^ 1]
+    before, after = prepare(dataset, pairs, split), prepare(dataset, turned, split)
+    assert np.array_equal(after.values["train"][::2], before.values["train"][1::2])
 
 
 def test_rows_two_i_and_two_i_plus_one_are_a_pair(made):

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import signal
@@ -8,11 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from simulated import SETTINGS
 from sklearn.metrics import balanced_accuracy_score, r2_score
 
+from autospec.data.dataset import read_dataset, write_dataset
+from autospec.data.pairing import draw_swaps
 from autospec.errors import InputError
-from autospec.tables import LABELINGS, METRICS, SPECTRA, read_parquet, read_runs
+from autospec.tables import LABELINGS, METRICS, SPECTRA, read_parquet, read_runs, read_tsv, write_tsv
 from autospec.training import runs
 from autospec.training.runs import train_seeds
 
@@ -111,6 +115,51 @@ def test_changed_settings_are_another_run(prepared_files, tmp_path):
     first = contents(train(files, tmp_path / "out", seeds=(0,))[0])
     settings = SETTINGS | {"training": SETTINGS["training"] | {"weight_decay": 0.1}}
     assert contents(train(files, tmp_path / "out", seeds=(0,), settings=settings)[0]) != first
+
+
+@pytest.mark.parametrize(("model", "shape"), [("mlp", (10,)), ("lstm", (7, 6))])
+def test_a_labeling_is_what_the_truth_would_be_if_its_pairs_were_swapped(prepared_files, tmp_path, model, shape):
+    """Swap the labels of some pairs in the data and train anew: its truth is the first run's labeling."""
+    files = prepared_files(shape)
+    settings = SETTINGS | {"statistics": SETTINGS["statistics"] | {"labelings": 3}}
+    first = train(files, tmp_path / "first", settings=settings, model=model)
+    swaps = draw_swaps(16, 3, SETTINGS["statistics"]["labelings_seed"])
+    assert swaps[2].any()
+    pairs, dataset = read_tsv(files["pairs"]), read_dataset(files["data"])
+    other = {"control": "patient", "patient": "control"}
+    swapped = [other[g] if swaps[2][pair] else g for g, pair in zip(pairs["group"], pairs["pair"], strict=True)]
+    group = dataset.people["subject"].map(dict(zip(pairs["subject"], swapped, strict=True)))
+    write_dataset(dataclasses.replace(dataset, people=dataset.people.assign(group=group)), files["data"])
+    write_tsv(pairs.assign(group=swapped), files["pairs"])
+    second = train(files, tmp_path / "second", settings=settings, model=model)
+    for before, after in zip(first, second, strict=True):
+        expected, found = (read_parquet(folder / "labelings.parquet").to_pandas() for folder in (before, after))
+        expected = expected[expected["labeling"] == 2].reset_index(drop=True)
+        found = found[found["labeling"] == 0].reset_index(drop=True)
+        assert len(found) == len(expected) > 0
+        for a, b in zip(found["singular_values"], expected["singular_values"], strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+        # Nothing of the training itself has moved by a bit.
+        weights = [
+            frame[frame["quantity"] == "weight"]["singular_values"].tolist()
+            for frame in (read_parquet(folder / "spectra.parquet").to_pandas() for folder in (before, after))
+        ]
+        assert all(np.array_equal(a, b) for a, b in zip(*weights, strict=True))
+
+
+def test_weight_decay_is_decoupled_from_the_gradient(prepared_files, tmp_path, monkeypatch):
+    kept = []
+    original = runs.Run
+    monkeypatch.setattr(runs, "Run", lambda *a: kept.append(original(*a)) or kept[-1])
+    settings = SETTINGS | {"training": SETTINGS["training"] | {"epochs": 0, "weight_decay": 0.5}}
+    train(prepared_files(), tmp_path / "out", seeds=(0,), settings=settings)
+    run = kept[0]
+    before = [weight.detach().clone() for weight in run.model.parameters()]
+    for weight in run.model.parameters():
+        weight.grad = torch.zeros_like(weight)
+    run.optimizer.step()
+    for weight, old in zip(run.model.parameters(), before, strict=True):
+        torch.testing.assert_close(weight.detach(), old * (1 - 0.01 * 0.5))
 
 
 PROGRAM = """

@@ -192,9 +192,8 @@ def _rnn(module, name, step):
             outputs = []
             for reverse in directions:
                 suffix = f"_l{layer}" + ("_reverse" if reverse else "")
-                weights = [
-                    getattr(module, f"{kind}{suffix}", None) for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-                ]
+                kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+                weights = [getattr(module, f"{kind}{suffix}", None) for kind in kinds]
                 start = x.new_zeros(len(x), module.hidden_size) if hx is None else hx[len(finals)]
                 hidden, final = GroupedRNN.apply(x, *weights, start, module, layer, reverse, step, prefix)
                 outputs.append(hidden)

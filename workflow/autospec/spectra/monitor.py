@@ -176,13 +176,15 @@ class SpectralMonitor:
         Raises
         ------
         ValueError
-            If no layer saw as many samples as there are labels.
+            If a group is named `all`, or if no layer saw as many samples as there are labels.
         """
         begun = time.perf_counter()
         if "update" in self.quantities and not self._held:
             self._take_update()
             self._before = {name: weight.clone() for name, weight in self.capture.weights().items()}
         step = Step([str(label) for label in groups], loss_scale)
+        if ALL in step.groups:
+            raise ValueError(f"a group is named {ALL!r}, which is the name of everyone together; rename it")
         grouped = None
         if self.path == "fast" and labelings is None and not accumulate and not self._held and loss_scale == 1.0:
             device = next(self.model.parameters()).device
@@ -199,9 +201,10 @@ class SpectralMonitor:
         self._take(step, labelings, accumulate, grouped)
         self.seconds["spectra"] += time.perf_counter() - begun - body
 
-    def _take(self, step: "Step", labelings: torch.Tensor | None, accumulate: bool, grouped: GroupedStep | None) -> None:
+    def _take(self, step: "Step", labelings, accumulate: bool, grouped: GroupedStep | None) -> None:
         with torch.no_grad():
-            layers = self.capture.factors(self.capture.take(), len(step.groups), step.loss_scale, grouped, self._rows_wanted)
+            calls, samples = self.capture.take(), len(step.groups)
+            layers = self.capture.factors(calls, samples, step.loss_scale, grouped, self._rows_wanted)
             if not layers:
                 raise ValueError(
                     f"no layer saw the {len(step.groups)} samples that have labels: give one label a sample, and "

@@ -39,7 +39,7 @@ class Run:
         classes = len(prepared.classes) if self.task == "classification" else None
         shape = prepared.values["train"].shape[1:]
         self.model = build_model(settings["model"], options, shape, classes, settings["activation"]).to(device)
-        self.optimizer = torch.optim.Adam(
+        self.optimizer = torch.optim.AdamW(
             self.model.parameters(),
             lr=options["learning_rate"],
             weight_decay=training["weight_decay"],

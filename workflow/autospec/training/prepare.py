@@ -1,7 +1,8 @@
 """From a data set, its pairs and a split to the tensors that a run trains on.
 
-Nothing here sees the group: scaling is fitted on all training people together, and the order of
-the two people of a pair comes from their labels as subjects alone.
+Nothing here sees the group: scaling is fitted on all training people together, and the two people
+of a pair stand in the order of the table of pairs, which was drawn at random. (An order by subject
+can be an order by group: studies often number one group first.)
 """
 
 import dataclasses
@@ -43,11 +44,11 @@ def prepare(dataset: Dataset, pairs: pd.DataFrame, split: pd.DataFrame) -> Prepa
     Parameters
     ----------
     dataset : Dataset
-    pairs : DataFrame with columns pair, subject (two rows a pair)
+    pairs : DataFrame with columns pair, subject (two rows a pair, in random order)
     split : DataFrame with columns pair, part; the rows of one seed
     """
     position = pd.Series(np.arange(len(dataset.people)), index=dataset.people["subject"])
-    ordered = pairs.merge(split[["pair", "part"]], on="pair").sort_values(["pair", "subject"])
+    ordered = pairs.merge(split[["pair", "part"]], on="pair").sort_values("pair", kind="stable")
     classes = sorted(dataset.people["target"].astype(str).unique())
     target_of = pd.Series(
         pd.Categorical(dataset.people["target"].astype(str), categories=classes).codes.astype(np.int64),
