@@ -27,6 +27,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import yaml
+
 from autospec import configuration
 from autospec.data.dataset import read_dataset, write_dataset
 from autospec.data.pairing import pair_people
