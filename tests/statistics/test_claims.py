@@ -5,16 +5,18 @@ import pytest
 from autospec.statistics.claims import judge_claims
 
 
-def group_run(p, model="mlp", exact=True, q=(0.01, 0.5, 0.5), spectra_seconds=1.0):
+def group_run(p, model="mlp", exact=True, q=(0.01, 0.5, 0.5), spectra_seconds=1.0, p_loss=0.5):
     overall = {
         "dataset": "freesurfer", "model": model, "task": "autoencoding" if exact else "classification",
         "activation": "relu", "shape": "base", "groups": ["control", "patient"], "simulated": True,
-        "p": p, "exact": exact, "labelings": 200, "seeds": 4, "caution": "Take care.",
+        "p": None if p is None else min(p, p_loss), "spectra": {"p": p},
+        "statistics": {"group_loss": {"p": p_loss}}, "exact": exact,
+        "labelings": 200, "seeds": 4, "caution": "Take care.",
         "measured": [{"wall_seconds": 6.0, "labelings_seconds": 2.0, "spectra_seconds": spectra_seconds}] * 2,
     }  # fmt: skip
     layers = pd.DataFrame(
         {
-            "statistic": ["spectral_ratio", "spectral_ratio", "group_loss"],
+            "statistic": ["spectral_ratio", "gradient_difference", "group_loss"],
             "layer": ["encoder.0", "encoder.1", ""],
             "depth": [0, 1, -1],
             "p": np.array(q) / 2,
@@ -70,11 +72,28 @@ def test_several_architectures_need_two_models():
         (None, True, "not testable here"),
     ],
 )
-def test_the_group_claim_needs_an_exact_overall_p(p, exact, status):
+def test_the_group_claim_needs_an_exact_p_of_the_spectra(p, exact, status):
     row = judged([group_run(p, exact=exact)]).loc["C4", "freesurfer", "mlp"]
     assert row["status"] == status
     task = "autoencoding" if exact else "classification"
     assert row["figure"] == f"figures/groups/data-freesurfer_model-mlp_task-{task}_activation-relu_shape-base.pdf"
+
+
+def test_a_small_p_of_the_loss_alone_holds_no_claim_and_stands_beside_it():
+    run = group_run(0.4, q=(0.4, 0.5, 0.001), p_loss=0.0005)
+    assert run[0]["p"] == 0.0005
+    row = judged([run]).loc["C4", "freesurfer", "mlp"]
+    assert (row["status"], row["p"], row["q"]) == ("not held", 0.4, 0.4)
+    assert row["where"] == "encoder.0, spectral ratio"
+    assert "Yardstick, the groups' mean loss: p = 0.0005." in row["note"]
+    untested = group_run(None, p_loss=0.001)
+    assert judged([untested]).loc["C4", "freesurfer", "mlp"]["status"] == "not testable here"
+
+
+def test_layers_are_hints_at_most_where_the_spectra_as_a_whole_do_not_reject():
+    row = judged([group_run(0.2, q=(0.01, 0.5, 0.001), p_loss=0.001)]).loc["C5", "freesurfer", "mlp"]
+    assert (row["status"], row["where"]) == ("not held", "")
+    assert "1 of 2 layers reject at q <= 0.05, which are hints at most" in row["note"]
 
 
 def test_locality_lists_the_layers_that_reject_and_never_claims_more():

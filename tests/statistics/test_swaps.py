@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from autospec.errors import InputError
+from autospec.statistics.claims import judge_claims
 from autospec.statistics.labelings import Labelings, LayerLabelings, read_labelings
 from autospec.statistics.swaps import cell_values, compare_groups, swap_test
 
@@ -100,12 +101,14 @@ def test_all_p_values_agree_with_full_enumeration_by_plain_loops(make_run, seed)
     np.testing.assert_allclose(layers["q"], stats.false_discovery_control(layers["p"]))
     assert len(family) == 5
 
-    for name in ("spectral_ratio", "gradient_difference", "group_loss", None):
+    ratio, difference, loss = "spectral_ratio", "gradient_difference", "group_loss"
+    found = {(name,): overall["statistics"][name]["p"] for name in (ratio, difference, loss)}
+    found |= {(ratio, difference): overall["spectra"]["p"], (ratio, difference, loss): overall["p"]}
+    for names, p in found.items():
         # The smallest p first, ties by the next smallest: Python's own order of lists.
-        counts = np.array([counts for (statistic, _), counts in family.items() if name in (None, statistic)])
+        counts = np.array([counts for (statistic, _), counts in family.items() if statistic in names])
         ordered = [sorted(counts[:, labeling].tolist()) for labeling in range(labelings)]
-        p = sum(1 for values in ordered if values <= ordered[0]) / labelings
-        assert (overall if name is None else overall["statistics"][name])["p"] == p
+        assert p == sum(1 for values in ordered if values <= ordered[0]) / labelings
     assert overall["labelings"] == labelings and overall["seeds"] == 2
 
 
@@ -150,7 +153,27 @@ def test_a_cell_that_is_not_finite_in_one_labeling_is_dropped_for_all():
 def test_with_nothing_left_to_test_p_is_none():
     cells = pd.DataFrame({"statistic": "spectral_ratio", "layer": "a", "depth": 0, "index": [1], "log_effect": 0.0})
     tested, layers, overall = swap_test(cells, np.zeros((20, 1)))
-    assert tested.empty and layers["p"].isna().all() and overall["p"] is None
+    assert tested.empty and layers["p"].isna().all()
+    assert overall["p"] is None and overall["spectra"]["p"] is None
+
+
+def test_a_loss_that_differs_alone_holds_no_claim_and_spectra_that_differ_do(make_run):
+    swaps = np.random.default_rng(0).random((100, 12)) < 0.5
+    swaps[0] = False
+    run = random_run(5, swaps, pairs=12)
+    run["losses"][:, 1] += 100.0
+    _, layers, overall = compare_groups(dict([make_run("seed-0", run)]))
+    assert overall["statistics"]["group_loss"]["p"] == 0.01
+    assert overall["spectra"]["p"] > 0.2
+    row = judge_claims([(overall, layers)], []).set_index(["claim", "model"]).loc["C4", "mlp"]
+    assert row["status"] == "not held" and "loss" not in row["where"] and "loss: p = 0.01" in row["note"]
+
+    for each in run["gradients"].values():
+        each[:, 1] *= 100.0
+    _, layers, overall = compare_groups(dict([make_run("seed-1", run)]))
+    assert overall["spectra"]["p"] == 0.01
+    row = judge_claims([(overall, layers)], []).set_index(["claim", "model"]).loc["C4", "mlp"]
+    assert row["status"] == "held" and row["where"].endswith("spectral ratio")
 
 
 def test_the_truth_counts_in_the_standard_deviation():
@@ -268,7 +291,7 @@ def p_values(data_sets, pairs, spread, seed, labelings=60):
         swaps = generator.random((labelings, pairs)) < 0.5
         swaps[0] = False
         overall = swap_test(*cell_values(data_set(generator, pairs, swaps, spread)))[2]
-        found.append([overall["p"], *(part["p"] for part in overall["statistics"].values())])
+        found.append([overall["spectra"]["p"], overall["p"], *(part["p"] for part in overall["statistics"].values())])
     return np.array(found)
 
 
@@ -280,5 +303,5 @@ def test_under_the_null_the_false_positive_rate_is_the_nominal_one():
 
 
 def test_a_planted_difference_in_spread_is_found():
-    overall, ratio, _, loss = (p_values(100, pairs=40, spread=1.6, seed=2) <= 0.05).mean(axis=0)
-    assert overall > 0.8 and ratio > 0.8 and loss > 0.8
+    spectra, overall, ratio, _, loss = (p_values(100, pairs=40, spread=1.6, seed=2) <= 0.05).mean(axis=0)
+    assert spectra > 0.8 and overall > 0.8 and ratio > 0.8 and loss > 0.8

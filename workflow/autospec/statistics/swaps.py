@@ -14,7 +14,10 @@ from autospec.statistics.labelings import read_labelings
 from autospec.statistics.multiplicity import adjust
 from autospec.statistics.ranks import counts_at_least, monte_carlo_interval, standardise
 
-STATISTICS = ("spectral_ratio", "gradient_difference", "group_loss")
+#: The statistics of the gradient spectra, which the claim about groups rests on.
+SPECTRAL = ("spectral_ratio", "gradient_difference")
+#: The groups' mean loss is the yardstick beside them: a network may fit one group worse with the same spectra.
+STATISTICS = (*SPECTRAL, "group_loss")
 
 _FLOOR = 1e-6
 _TINY = 1e-30
@@ -82,9 +85,10 @@ def swap_test(cells, x, alpha=0.05, correction="bh"):
         not finite, for all labelings alike), p of the largest |z| over indices, q over these rows.
         p is NaN where no cell is usable.
     overall : dict
-        Under `statistics` p of each statistic, and p of all: the smallest layer p (min-p), ranked
-        among the smallest layer p of every labeling, ties by the next smallest. None where nothing
-        could be tested.
+        Each p is that of the smallest layer p (min-p), ranked among the smallest layer p of every
+        labeling, ties by the next smallest: under `statistics` of each statistic, under `spectra` of
+        the statistics of the gradient spectra together (the loss left out), and of all. None where
+        nothing could be tested.
     """
     labelings = len(x)
     z, usable = standardise(x)
@@ -129,7 +133,8 @@ def swap_test(cells, x, alpha=0.05, correction="bh"):
     counts = np.array(family).reshape(-1, labelings)
     of_family = layers.loc[layers["p"].notna(), "statistic"].to_numpy()
     by_statistic = {name: _min_p(counts[of_family == name], labelings) for name in STATISTICS}
-    overall = {"statistics": by_statistic, **_min_p(counts, labelings)}
+    spectra = _min_p(counts[np.isin(of_family, SPECTRAL)], labelings)
+    overall = {"statistics": by_statistic, "spectra": spectra, **_min_p(counts, labelings)}
     return tested, layers, overall
 
 
@@ -170,10 +175,9 @@ def compare_groups(records, alpha=0.05, correction="bh"):
             cells = seed_cells
         elif not cells[_KEY].equals(seed_cells[_KEY]) or x.shape != total.shape:
             raise InputError(
-                f"{folder}/labelings.parquet: found {x.shape[0]} labelings of {x.shape[1]} values, wanted "
-                "the "
-                f"{total.shape[0]} of {total.shape[1]} that the other seeds have. Delete the runs and "
-                "train again."
+                f"{folder}/labelings.parquet: found {x.shape[0]} labelings of {x.shape[1]} values, "
+                f"wanted the {total.shape[0]} of {total.shape[1]} that the other seeds have. "
+                "Delete the runs and train again."
             )
         total = total + x
         log_effect = log_effect + seed_cells["log_effect"]
@@ -181,6 +185,7 @@ def compare_groups(records, alpha=0.05, correction="bh"):
     cells, layers, overall = swap_test(cells, total / len(finished), alpha, correction)
 
     exact = not first["labels_used"]
+    members = int((layers["p"].notna() & layers["statistic"].isin(SPECTRAL)).sum())
     dropped = int(layers["dropped"].sum())
     if dropped:
         logging.info("%d cells are constant over labelings and are dropped for all labelings alike", dropped)
@@ -203,24 +208,21 @@ def compare_groups(records, alpha=0.05, correction="bh"):
             "exact": exact,
             "caution": _CAUTION if exact else _DESCRIPTIVE,
             "family": f"{len(cells)} cells (statistic, layer and index) of this run, corrected by "
-            f"{correction.upper()}; "
-            f"{int(layers['p'].notna().sum())} layers and statistics for the overall p (min-p over the "
-            "same swaps)",
+            f"{correction.upper()}; {members} layers and statistics of the gradient spectra for their p "
+            "(min-p over the same swaps)",
             "measured": measured,
         },
     )
 
 
 _CAUTION = (
-    "Exact if, within a pair, the two people's data are exchangeable given the matching variables; "
-    "unmeasured "
+    "Exact if, within a pair, the two people's data are exchangeable given the matching variables; unmeasured "
     "confounds remain. The inference is about these people and this pairing. Every layer tests the same null "
     "hypothesis: 'seen at this layer' does not mean 'not at another', which needs a contrast."
 )
 _DESCRIPTIVE = (
-    "Descriptive only: the labels were used in training, so a relabelling would have trained another "
-    "network. These "
-    "ranks are no p-values of a test of groups."
+    "Descriptive only: the labels were used in training, so a relabelling would have trained another network. "
+    "These ranks are no p-values of a test of groups."
 )
 
 
