@@ -80,9 +80,9 @@ def read_labelings(path, groups):
         grid = np.repeat(epochs, len(labelings)), np.tile(labelings, len(epochs))
         if len(found) != len(grid[0]) or (epoch[found] != grid[0]).any() or (labeling[found] != grid[1]).any():
             raise InputError(
-                f"{path}: {what} of layer '{where}', group '{who}': found {len(found)} rows, wanted one "
-                "for each of "
-                f"{len(epochs)} epochs and {len(labelings)} labelings. Delete it and run again."
+                f"{path}: {what} of layer '{where}', group '{who}': found {len(found)} rows, "
+                f"wanted one for each of {len(epochs)} epochs and {len(labelings)} labelings. "
+                "Delete it and run again."
             )
         return found.reshape(len(epochs), len(labelings))
 

@@ -54,8 +54,7 @@ def compare_tasks(autoencoding, classification, indices=10, alpha=0.05, correcti
     seeds = sorted(set(by_seed[0]) & set(by_seed[1]))
     if not seeds:
         raise InputError(
-            f"{next(iter(autoencoding))}: no seed finished in both tasks, wanted at least one (two for a "
-            "test). "
+            f"{next(iter(autoencoding))}: no seed finished in both tasks, wanted at least one (two for a test). "
             "Lower `learning_rate` of this model in the configuration."
         )
     measured = [[_measures(side[seed][0] / "spectra.parquet", indices) for seed in seeds] for side in by_seed]
