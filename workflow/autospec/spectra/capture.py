@@ -1,6 +1,7 @@
 """Hooks that pair every layer call's inputs with its own adjoints, on only while a step is observed."""
 
 import dataclasses
+import functools
 import logging
 
 import torch
@@ -24,6 +25,8 @@ class Capture:
     model : nn.Module
     batch_first : bool
         Whether samples come before time in what layers see that do not say so themselves.
+    rows_wanted : bool
+        Whether what a layer sees is kept also where its group gradients come ready.
 
     Attributes
     ----------
@@ -33,7 +36,10 @@ class Capture:
         What is not observed, by module path, with the reason.
     """
 
-    def __init__(self, model: nn.Module, batch_first: bool = True):
+    def __init__(self, model: nn.Module, batch_first: bool = True, rows_wanted: bool = True):
+        self.rows_wanted = rows_wanted
+        self.grouped = GroupedStep()
+        self._forwards: dict[str, object] = {}
         self.layers: dict[str, nn.Module] = {}
         self.left_out: dict[str, str] = {}
         self._handles: list = []
@@ -66,21 +72,22 @@ class Capture:
                     found[_join(path, name)] = weight.detach().flatten(1)
         return found
 
-    def start(self, grouped: GroupedStep | None = None, rows_wanted: bool = True) -> None:
+    def start(self, groups: dict[str, torch.Tensor] | None = None) -> None:
         """Put the hooks on and forget the last step.
 
-        With `grouped`, layers that have a faster forward pass take that instead of hooks; what they
-        see is then kept only if `rows_wanted`.
+        With `groups`, the samples of each group, layers that have a faster forward pass take that
+        instead of hooks.
         """
         self._calls, self._started = [], {}
+        self.grouped.begin(groups)
         for name, module in self.layers.items():
-            kind = kind_of(module)
-            forward = None if grouped is None else grouped_forward(module, name, grouped)
+            forward = None if groups is None else self._faster_forward(name, module)
             if forward is None:
+                kind = kind_of(module)
                 self._handles.append(module.register_forward_pre_hook(self._before(kind)))
                 self._handles.append(module.register_forward_hook(self._after(name, kind), with_kwargs=True))
             else:
-                module.forward = self._replaced_forward(name, module, kind, forward, rows_wanted)
+                module.__dict__["forward"] = forward
                 self._replaced.append(module)
 
     def stop(self) -> None:
@@ -88,7 +95,7 @@ class Capture:
         for handle in self._handles:
             handle.remove()
         for module in self._replaced:
-            del module.forward
+            del module.__dict__["forward"]
         self._handles, self._replaced = [], []
 
     def take(self) -> list[Call]:
@@ -101,14 +108,11 @@ class Capture:
         calls: list[Call],
         samples: int,
         loss_scale: float = 1.0,
-        grouped: GroupedStep | None = None,
-        rows_wanted: bool = True,
     ) -> dict[str, tuple]:
         """Factors of each layer in some calls: (of its activations and adjoints, of its gradient).
 
         The gradient of a weight that several layers share stands under the first one's name; the
-        others have None. What `grouped` holds is taken from there, and the rows of such a layer
-        only where they are wanted.
+        others have None.
         """
         rows: dict[str, list] = {}
         products: dict[tuple, _Weight] = {}
@@ -116,7 +120,7 @@ class Capture:
             kind = kind_of(call.module)
             weights = kind.weights(call.module)
             names = {name: _join(call.name, name) for name in weights}
-            if call.formed and not rows_wanted:
+            if call.formed and not self.rows_wanted:
                 found = dict.fromkeys(names)
             else:
                 _settle(call, loss_scale)
@@ -138,7 +142,7 @@ class Capture:
             result[layer] = (None if parts[0] is None else join_calls(parts), None)
         for product in products.values():
             own = result[product.layer][0]
-            result[product.layer] = (own, product.factors(own, grouped))
+            result[product.layer] = (own, product.factors(own, self.grouped))
         return result
 
     def _leave_out(self, name: str, reason: str) -> None:
@@ -146,8 +150,15 @@ class Capture:
             self.left_out[name] = reason
             logger.warning("layer '%s' is not observed: %s", name, reason)
 
-    def _replaced_forward(self, name, module, kind, forward, rows_wanted):
-        plain = type(module).forward
+    def _faster_forward(self, name, module):
+        """The forward pass to put in place of the module's own, made once; None where there is none."""
+        if name in self._forwards:
+            return self._forwards[name]
+        self._forwards[name] = None
+        forward = grouped_forward(module, name, self.grouped)
+        if forward is None:
+            return None
+        kind, plain = kind_of(module), functools.partial(type(module).forward, module)
         before, after = self._before(kind), self._after(name, kind)
 
         def replaced(*arguments, **keywords):
@@ -155,14 +166,15 @@ class Capture:
             output = forward(call, *arguments, **keywords)
             if output is None:
                 before(module, arguments)
-                output = plain(module, *arguments, **keywords)
+                output = plain(*arguments, **keywords)
                 after(module, arguments, keywords, output)
-            elif call.formed and rows_wanted:
+            elif call.formed and self.rows_wanted:
                 after(module, arguments, keywords, output, formed=True)
             else:
                 self._calls.append(call)
             return output
 
+        self._forwards[name] = replaced
         return replaced
 
     def _before(self, kind):
@@ -208,7 +220,7 @@ class _Weight:
     parts: dict[str, list] = dataclasses.field(default_factory=dict)
     formed: set[str] = dataclasses.field(default_factory=set)
 
-    def factors(self, own, grouped: GroupedStep | None):
+    def factors(self, own, grouped: GroupedStep):
         """Factors of its gradient; `own` are those of the first layer's rows."""
         unformed = [part for parts in self.parts.values() for part in parts]
         if not self.formed:

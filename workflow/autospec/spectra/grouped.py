@@ -15,17 +15,15 @@ from autospec.spectra.layers.recurrent import run_pass
 
 
 class GroupedStep:
-    """The samples of each group in one step, and the group gradients that the backward pass leaves.
+    """The samples of each group in a step, and the group gradients that its backward pass leaves."""
 
-    Parameters
-    ----------
-    groups : dict of str to Tensor, (n_g,)
-        The samples of each group; together they are all samples, once.
-    """
+    def __init__(self):
+        self.begin(None)
 
-    def __init__(self, groups: dict[str, torch.Tensor]):
-        self.groups = groups
-        self.samples = sum(len(samples) for samples in groups.values())
+    def begin(self, groups: dict[str, torch.Tensor] | None) -> None:
+        """Begin a step: the samples of each group, (n_g,); together they are all samples, once."""
+        self.groups = groups or {}
+        self.samples = sum(len(samples) for samples in self.groups.values())
         self.gradients: dict[tuple[str, str], torch.Tensor] = {}
 
     def add(self, layer: str, group: str, gradient: torch.Tensor) -> None:
@@ -139,17 +137,17 @@ def grouped_forward(module: nn.Module, name: str, step: GroupedStep):
     """A forward pass for `module` that leaves its group gradients in `step`; None where there is none.
 
     It takes the `Call` to fill, and then the layer's own arguments. For a call that it does not serve
-    (another shape, mixed precision, dropout between recurrent layers) it returns None.
+    (another shape, a frozen weight, mixed precision, dropout between recurrent layers) it returns None.
     """
     kind = next((kind for kind in _FORWARDS if type(module) in kind), None)
-    if kind is None or not all(weight.requires_grad for weight in module.parameters(recurse=False)):
+    if kind is None:
         return None
     return _FORWARDS[kind](module, name, step)
 
 
 def _linear(module, name, step):
     def forward(call, x):
-        if x.dim() < 2 or x.shape[0] != step.samples or torch.is_autocast_enabled(x.device.type):
+        if x.dim() < 2 or x.shape[0] != step.samples or _refused(module, x):
             return None
         if x.dim() == 2:
             return KeptLinear.apply(x, module.weight, module.bias, call)
@@ -166,9 +164,7 @@ def _convolution(module, name, step):
     options = (list(module.stride), list(module.padding) if plain else zeros, list(module.dilation), False, zeros)
 
     def forward(call, x):
-        if x.dim() != len(module.kernel_size) + 2 or x.shape[0] != step.samples:
-            return None
-        if torch.is_autocast_enabled(x.device.type):
+        if x.dim() != len(module.kernel_size) + 2 or x.shape[0] != step.samples or _refused(module, x):
             return None
         call.formed = True
         if not plain:
@@ -254,9 +250,15 @@ def _gated(module, name, step):
 
 
 def _serves(module, x, step: GroupedStep) -> bool:
-    if not isinstance(x, torch.Tensor) or x.dim() != 3 or torch.is_autocast_enabled(x.device.type):
+    if not isinstance(x, torch.Tensor) or x.dim() != 3 or _refused(module, x):
         return False
     return x.shape[0 if module.batch_first else 1] == step.samples
+
+
+def _refused(module, x) -> bool:
+    if torch.is_autocast_enabled(x.device.type):
+        return True
+    return not all(parameter.requires_grad for parameter in module._parameters.values() if parameter is not None)
 
 
 def _leave(step: GroupedStep, layer: str, group: str):

@@ -1,6 +1,7 @@
 """The monitor: what a training loop sees of this library."""
 
 import contextlib
+import functools
 import logging
 import time
 from collections.abc import Iterator, Sequence
@@ -17,7 +18,6 @@ from autospec.spectra.cores import StepRecord
 from autospec.spectra.decompose import singular_values
 from autospec.spectra.directions import Directions
 from autospec.spectra.factors import join_steps
-from autospec.spectra.grouped import GroupedStep
 from autospec.spectra.labelings import EpochLabelings
 from autospec.spectra.solver import Solver
 from autospec.tables import ALIGNMENTS, DIRECTIONS, LABELINGS, SPECTRA
@@ -110,12 +110,11 @@ class SpectralMonitor:
         self._compiled = hasattr(model, "_orig_mod")
         self.model = model._orig_mod if self._compiled else model
         self.quantities = tuple(quantities)
-        self._rows_wanted = bool({"activation", "adjoint"} & set(quantities))
         self.groups = groups
         self.indices = indices
         self.path = path
         self.stop_at_nonfinite = stop_at_nonfinite
-        self.capture = Capture(self.model, batch_first)
+        self.capture = Capture(self.model, batch_first, bool({"activation", "adjoint"} & set(quantities)))
         if not self.capture.layers:
             raise ValueError("the model has no layer that can be observed")
         self._directions = Directions(*directions) if directions else None
@@ -185,12 +184,11 @@ class SpectralMonitor:
         step = Step([str(label) for label in groups], loss_scale)
         if ALL in step.groups:
             raise ValueError(f"a group is named {ALL!r}, which is the name of everyone together; rename it")
-        grouped = None
+        groups = None
         if self.path == "fast" and labelings is None and not accumulate and not self._held and loss_scale == 1.0:
             device = next(self.model.parameters()).device
-            named = {name: samples.to(device) for name, samples in step.indices().items() if name != ALL}
-            grouped = GroupedStep(named)
-        self.capture.start(grouped, self._rows_wanted)
+            groups = {name: samples.to(device) for name, samples in step.indices.items() if name != ALL}
+        self.capture.start(groups)
         began_body = time.perf_counter()
         try:
             with torch.compiler.set_stance("force_eager") if self._compiled else contextlib.nullcontext():
@@ -198,13 +196,12 @@ class SpectralMonitor:
         finally:
             self.capture.stop()
             body = time.perf_counter() - began_body
-        self._take(step, labelings, accumulate, grouped)
+        self._take(step, labelings, accumulate)
         self.seconds["spectra"] += time.perf_counter() - begun - body
 
-    def _take(self, step: "Step", labelings, accumulate: bool, grouped: GroupedStep | None) -> None:
+    def _take(self, step: "Step", labelings: torch.Tensor | None, accumulate: bool) -> None:
         with torch.no_grad():
-            calls, samples = self.capture.take(), len(step.groups)
-            layers = self.capture.factors(calls, samples, step.loss_scale, grouped, self._rows_wanted)
+            layers = self.capture.factors(self.capture.take(), len(step.groups), step.loss_scale)
             if not layers:
                 raise ValueError(
                     f"no layer saw the {len(step.groups)} samples that have labels: give one label a sample, and "
@@ -216,7 +213,7 @@ class SpectralMonitor:
             held, self._held = self._held, []
             if len(held) > 1:
                 step, layers, labelings = _join_passes(held)
-            groups = step.indices()
+            groups = step.indices
             self._steps += 1
             self._samples += len(step.groups)
             for name, samples in groups.items():
@@ -379,11 +376,13 @@ class Step:
             raise ValueError(f"losses have shape {tuple(values.shape)}; wanted ({len(self.groups)},), one a sample")
         self.sample_losses = values.detach()
 
+    @functools.cached_property
     def indices(self) -> dict[str, torch.Tensor]:
-        """Samples of each group, then of all together, (n_g,)."""
-        names = np.array(self.groups)
-        groups = {str(name): torch.from_numpy(np.flatnonzero(names == name)) for name in np.unique(names)}
-        return groups | {ALL: torch.arange(len(names))}
+        """Samples of each group in the order of their names, then of all together, (n_g,)."""
+        samples: dict[str, list[int]] = {name: [] for name in sorted(set(self.groups))}
+        for position, name in enumerate(self.groups):
+            samples[name].append(position)
+        return {name: torch.tensor(rows) for name, rows in samples.items()} | {ALL: torch.arange(len(self.groups))}
 
 
 def _together(tables: list[pa.Table], schema: pa.Schema) -> pa.Table:
