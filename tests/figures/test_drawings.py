@@ -1,6 +1,7 @@
 """What is drawn is what the tables hold, and it can be read."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -151,7 +152,9 @@ def test_the_note_says_whether_p_is_exact_or_descriptive_and_names_the_family(dr
         overall = json.loads((group_tables[task] / "overall.json").read_text())
         note = " ".join(text.get_text() for text in drawings[name][0].texts).replace("\n", " ")
         assert word in note
-        assert f"p = {overall['p']:.3f} (P = 100 labelings" in note
+        loss = overall["statistics"]["group_loss"]["p"]
+        assert f"Gradient spectra: p = {overall['spectra']['p']:.3f} (P = 100 labelings" in note
+        assert re.search(rf"Yardstick, mean loss, patient minus control: [0-9.]+, p = {loss:.3f}\.", note)
         assert overall["family"] in note
 
 

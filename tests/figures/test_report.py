@@ -148,11 +148,14 @@ def changed_overall(report_inputs, tmp_path, **changes):
     ],
 )
 def test_the_summary_answers_the_question_in_words(report_inputs, figures, tmp_path, changes, answer):
-    inputs = changed_overall(report_inputs, tmp_path, **changes)
+    # The p of everything, the loss among it, is small in all of them: it answers nothing.
+    spectra = {"spectra": {"p": changes["p"]}, "exact": changes.get("exact", True), "p": 0.005}
+    inputs = changed_overall(report_inputs, tmp_path, **spectra)
     write_report(tmp_path / "report.html", TEMPLATE, figures=figures, **inputs)
     text = Page((tmp_path / "report.html").read_text(encoding="utf-8")).text
     assert answer in text
     assert ("Seen, after correction, at:" in text) == (changes == {"p": 0.005})
+    assert "As a yardstick, the groups' mean loss under the same swaps: p = 0.010." in text
 
 
 def test_data_of_people_are_not_called_simulated(report_inputs, figures, tmp_path):
@@ -175,6 +178,29 @@ def test_data_of_people_are_not_called_simulated(report_inputs, figures, tmp_pat
 def test_the_same_tables_give_the_same_page(report_inputs, figures, html, tmp_path):
     write_report(tmp_path / "report.html", TEMPLATE, figures=figures, **report_inputs)
     assert (tmp_path / "report.html").read_text(encoding="utf-8") == html
+
+
+def test_the_plain_shape_of_a_network_is_not_named(page):
+    # The files' names hold it; what a person reads does not.
+    assert "freesurfer, MLP, autoencoding, relu" in page.text
+    assert "freesurfer, mlp, autoencoding, relu" in page.text
+    assert ", base" not in page.text
+    assert not any("base" in image["alt"] for image in page.find("img"))
+
+
+def test_another_shape_is_named(report_inputs, figures, tmp_path):
+    folder = tmp_path / "data-freesurfer_model-mlp_task-autoencoding_activation-relu_shape-wide" / "seed-0"
+    shutil.copytree(Path(report_inputs["records"][0]).parent, folder)
+    record = json.loads((folder / "run.json").read_text()) | {"shape": "wide"}
+    (folder / "run.json").write_text(json.dumps(record))
+    drawn = tmp_path / "spectra" / f"{folder.parent.name}.svg"
+    drawn.parent.mkdir()
+    drawn.write_bytes(figures[2].read_bytes())
+    inputs = report_inputs | {"records": [*report_inputs["records"], folder / "run.json"]}
+    write_report(tmp_path / "report.html", TEMPLATE, figures=[drawn], **inputs)
+    text = Page((tmp_path / "report.html").read_text(encoding="utf-8")).text
+    assert text.count("freesurfer, MLP, autoencoding, relu, wide") == 2
+    assert "freesurfer, mlp, autoencoding, relu, wide" in text
 
 
 def test_versions_checksums_and_seeds_are_listed(page):

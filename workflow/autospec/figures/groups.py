@@ -228,7 +228,8 @@ def _note(cells: pd.DataFrame, summary: dict, seeds: int) -> str:
     if len(loss):
         cell = loss.iloc[0]
         lines[0] += (
-            f" Mean loss, {other} minus {reference}: {cell['estimate']:.3g}, p = {style.format_p(cell['p'])}."
+            f" Yardstick, mean loss, {other} minus {reference}: {cell['estimate']:.3g}, "
+            f"p = {style.format_p(cell['p'])}."
         )
     lines.append(
         f"Bold p: q ≤ {summary['alpha']:g} over layers and statistics. F: Frobenius norm. c, d: {seeds} "
@@ -239,11 +240,12 @@ def _note(cells: pd.DataFrame, summary: dict, seeds: int) -> str:
 
 def group_sentence(summary: dict) -> str:
     """Say in one line what the group tests of a run found and what kind of statement it is."""
-    if summary["p"] is None:
-        return "Nothing could be tested: every cell is the same under every labeling."
+    p = summary["spectra"]["p"]
+    if p is None:
+        return "Nothing could be tested: every cell of the spectra is the same under every labeling."
     kind = (
         "exact under exchangeability within pairs"
         if summary["exact"]
         else "descriptive: training used the labels"
     )
-    return f"Overall p = {style.format_p(summary['p'])} (P = {summary['labelings']} labelings, {kind})."
+    return f"Gradient spectra: p = {style.format_p(p)} (P = {summary['labelings']} labelings, {kind})."

@@ -13,7 +13,8 @@ import pandas as pd
 
 from autospec.figures.frames import over_seeds
 from autospec.figures.learning import read_metrics
-from autospec.figures.style import format_p
+from autospec.figures.style import format_p, run_title
+from autospec.statistics.swaps import SPECTRAL
 from autospec.tables import atomic_path, read_json, read_tsv
 
 KINDS = {
@@ -143,6 +144,7 @@ def _runs(records: Iterable[str | Path]) -> list[dict]:
             }
             | {
                 "name": name,
+                "title": run_title(first),
                 "labels_used": first["labels_used"],
                 "seed_list": ", ".join(str(record["seed"]) for record, _ in pairs),
                 "seeds": len(pairs),
@@ -206,14 +208,16 @@ def _groups(overall: Iterable, layers: Iterable, yardsticks: Iterable) -> list[d
     for path in map(Path, overall):
         name, summary = path.parent.name, read_json(path)
         table = read_tsv(layer_files[name])
-        rejecting = table[(table["q"] <= summary["alpha"]) & (table["layer"].fillna("") != "")]
+        spectral = table[table["statistic"].isin(SPECTRAL)]
+        rejecting = spectral[spectral["q"] <= summary["alpha"]]
         entries.append(
             summary
             | {
                 "name": name,
                 "verdict": _verdict(summary),
                 "answer": _answer(summary),
-                "layers_say": _layers_say(summary, table, len(rejecting)),
+                "yardstick": _yardstick(summary),
+                "layers_say": _layers_say(summary, spectral, len(rejecting)),
                 "rejecting": [_layer_words(row, summary["groups"]) for row in rejecting.to_dict("records")],
                 "layer_rows": table.to_dict("records"),
                 "yardstick_rows": read_tsv(yardstick_files[name]).to_dict("records")
@@ -225,43 +229,51 @@ def _groups(overall: Iterable, layers: Iterable, yardsticks: Iterable) -> list[d
 
 
 def _verdict(summary: Mapping) -> str:
-    if summary["p"] is None:
+    p = summary["spectra"]["p"]
+    if p is None:
         return "not testable"
     if not summary["exact"]:
         return "descriptive"
-    return "difference found" if summary["p"] <= summary["alpha"] else "no evidence of a difference"
+    return "difference found" if p <= summary["alpha"] else "no evidence of a difference"
 
 
 def _answer(summary: Mapping) -> str:
-    if summary["p"] is None:
-        return "Nothing could be tested: every cell is the same under every relabelling."
-    numbers = f"{_equals('p', summary['p'])} over all layers and statistics, {summary['labelings']} labelings"
+    p = summary["spectra"]["p"]
+    if p is None:
+        return "Nothing could be tested: every cell of the spectra is the same under every relabelling."
+    numbers = f"{_equals('p', p)} over the gradient spectra of all layers, {summary['labelings']} labelings"
     if not summary["exact"]:
         return (
             "Descriptive only, since training used the labels. The truth's rank among relabellings "
             f"({numbers}) is not a test of the groups."
         )
     here = "for these people and this pairing"
-    if summary["p"] <= summary["alpha"]:
+    if p <= summary["alpha"]:
         return f"Yes, {here}: the network learns differently from the two groups ({numbers})."
     return f"No evidence, {here}, that the network learns differently from the two groups ({numbers})."
 
 
+def _yardstick(summary: Mapping) -> str:
+    """The loss beside the spectra: a network may fit one group worse with the same spectra."""
+    p = summary["statistics"]["group_loss"]["p"]
+    return "" if p is None else f"As a yardstick, the groups' mean loss under the same swaps: {_equals('p', p)}."
+
+
 def _layers_say(summary: Mapping, layers: pd.DataFrame, rejecting: int) -> str:
     """What leads over to the list of layers, so that layers never say more than the whole does."""
-    if summary["p"] is None:
+    if summary["spectra"]["p"] is None:
         return ""
     if not rejecting:
         return "No single layer stands out after correction."
     if not summary["exact"]:
         return "Largest ranks by layer, described and not tested:"
-    if summary["p"] <= summary["alpha"]:
+    if summary["spectra"]["p"] <= summary["alpha"]:
         return "Seen, after correction, at:"
     text = "These layers pass the correction by themselves; as the whole does not, they are hints at most."
     if (layers["p"] <= summary["smallest_p"]).any():
         text += (
             " In some, the truth is the most extreme of all labelings: more labelings (in the configuration, "
-            "under statistics) would tell how small the overall p can get."
+            "under statistics) would tell how small the p of the whole can get."
         )
     return text
 
@@ -315,7 +327,7 @@ def _about(name: str) -> str:
     """Turn `data-abide_nyu_model-lstm_task-autoencoding` into `abide_nyu, lstm, autoencoding`."""
     for entity in ("model", "task", "activation", "shape"):
         name = name.replace(f"_{entity}-", ", ")
-    return name.removeprefix("data-").removesuffix(", default")
+    return name.removeprefix("data-").removesuffix(", base")
 
 
 def _software(runs: list[dict]) -> list[tuple[str, str]]:
