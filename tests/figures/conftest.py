@@ -132,13 +132,12 @@ def make_group_tables(root, paths, yardsticks=True):
     """Run the group tests over the seeds of one run. Returns the tables' folder."""
     folder = root / "statistics" / "groups" / paths[0].parent.parent.name
     cells, layers, overall = compare_groups(_by_folder(paths))
-    write_tsv(cells, folder / "cells.tsv")
-    write_tsv(layers, folder / "layers.tsv")
-    write_tsv(stability_over_trainings(_by_folder(paths)), folder / "stability.tsv")
     rows = [("largest_t", 4.2, 0.005, 0.0, 0.02, 200), ("covariance_distance", 3.0, 0.03, 0.01, 0.06, 200)]
-    write_tsv(
-        pd.DataFrame(rows, columns=["name", "value", "p", "p_low", "p_high", "P"]), folder / "yardsticks.tsv"
-    )
+    yardsticks = pd.DataFrame(rows, columns=["name", "value", "p", "p_low", "p_high", "P"])
+    stability = stability_over_trainings(_by_folder(paths))
+    tables = {"cells": cells, "layers": layers, "stability": stability, "yardsticks": yardsticks}
+    for name, table in tables.items():
+        write_tsv(table.assign(simulated=overall["simulated"]), folder / f"{name}.tsv")
     write_json(overall | {"pairs": 64}, folder / "overall.json")
     return folder
 

@@ -46,7 +46,8 @@ def run_script(tmp_path):
     os.environ.update(environment)
 
 
-def test_from_a_data_set_to_the_table_of_claims(run_script, make_run, tmp_path):
+@pytest.mark.parametrize("simulated", [True, False])
+def test_from_a_data_set_to_the_table_of_claims(run_script, make_run, tmp_path, simulated):
     generator = np.random.default_rng(0)
     people = pd.DataFrame(
         {
@@ -58,7 +59,7 @@ def test_from_a_data_set_to_the_table_of_claims(run_script, make_run, tmp_path):
     )
     values = generator.normal(size=(50, 4)).astype(np.float32)
     data = str(tmp_path / "data.parquet")
-    write_dataset(Dataset("made", values, people, list("abcd"), ("control", "patient"), True, "Made."), data)
+    write_dataset(Dataset("made", values, people, list("abcd"), ("control", "patient"), simulated, "Made."), data)
 
     matching = {"exact": ["site"], "callipers": {"age": 0.5}}
     paired = run_script("pair", {"matching": matching}, {"pairs": "pairs.tsv", "balance": "balance.tsv"}, data=data)
@@ -84,7 +85,8 @@ def test_from_a_data_set_to_the_table_of_claims(run_script, make_run, tmp_path):
                 "swaps": swaps,
             }
             spectra = {"curves": curves, "epochs": (1, 2)}
-            folder, _ = make_run(f"{task}/seed-{seed}", labelings, spectra, task=task, seed=seed)
+            changes = {"task": task, "seed": seed, "simulated": simulated}
+            folder, _ = make_run(f"{task}/seed-{seed}", labelings, spectra, **changes)
             records.setdefault(task, []).append(str(folder / "run.json"))
     names = {name: f"{name}.tsv" for name in ("cells", "layers", "stability", "yardsticks")}
     tested = run_script(
@@ -100,6 +102,7 @@ def test_from_a_data_set_to_the_table_of_claims(run_script, make_run, tmp_path):
     assert (overall["pairs"], overall["seeds"], overall["labelings"]) == (count, 3, 40)
     assert len(read_tsv(tested["cells"])) == 3 + 4 + 1
     assert len(read_tsv(tested["yardsticks"])) == 3
+    assert all((read_tsv(tested[name])["simulated"] == simulated).all() for name in names)
     compared = run_script("compare_tasks", {"statistics": STATISTICS}, {"cells": "tasks.tsv"}, **records)
     judged = run_script(
         "claims",

@@ -36,7 +36,7 @@ def draw_learning(records: Iterable[str | Path]) -> tuple[Figure, pd.DataFrame]:
     -------
     figure : Figure
     table : DataFrame
-        Columns metric, part, group, epoch, mean, low, high, seeds.
+        Columns metric, part, group, epoch, mean, low, high, seeds, simulated.
     """
     folders, kept = finished(records)
     record = kept[0]
@@ -65,4 +65,4 @@ def draw_learning(records: Iterable[str | Path]) -> tuple[Figure, pd.DataFrame]:
             axis.set_title(f"{metric.replace('_', ' ')}, {part}")
             axis.set_xlabel("epoch")
             style.epoch_ticks(axis)
-    return figure, table
+    return figure, table.assign(simulated=record["simulated"])

@@ -27,7 +27,8 @@ def draw_spectra(records: Iterable[str | Path]) -> tuple[Figure, pd.DataFrame]:
     -------
     figure : Figure
     table : DataFrame
-        Columns epoch, layer, depth, quantity, group, index, mean (geometric), low, high, seeds.
+        Columns epoch, layer, depth, quantity, group, index, mean (geometric), low, high, seeds,
+        simulated.
     """
     folders, kept = finished(records)
     record = kept[0]
@@ -76,7 +77,7 @@ def draw_spectra(records: Iterable[str | Path]) -> tuple[Figure, pd.DataFrame]:
     for axis in axes[-1]:
         axis.set_xlabel("epoch")
         style.epoch_ticks(axis)
-    return figure, table
+    return figure, table.assign(simulated=record["simulated"])
 
 
 def _panel(axis, panel: pd.DataFrame, looks: dict) -> None:
