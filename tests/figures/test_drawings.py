@@ -2,12 +2,14 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from matplotlib.collections import QuadMesh
+from scipy import stats
 
 from autospec.errors import InputError
 from autospec.figures.groups import draw_groups
@@ -15,13 +17,19 @@ from autospec.figures.learning import draw_learning
 from autospec.figures.spectra import draw_spectra
 from autospec.figures.tasks import draw_tasks
 
+GROUP_FILES = ("cells.tsv", "layers.tsv", "stability.tsv", "overall.json")
+SUMMARIES = {
+    "normalised effective rank": ("normalised_effective_rank", 0),
+    "stable rank": ("stable_rank", 0),
+    "top share": ("share", 1),
+}
+
 
 @pytest.fixture(scope="module")
 def drawings(records, group_tables, task_cells):
     def groups(task):
         folder = group_tables[task]
-        tables = [folder / name for name in ("cells.tsv", "layers.tsv", "stability.tsv", "overall.json")]
-        return draw_groups(records[task], *tables)
+        return draw_groups(records[task], *(folder / name for name in GROUP_FILES))
 
     drawn = {
         "spectra": draw_spectra(records["autoencoding"]),
@@ -158,6 +166,21 @@ def test_the_note_says_whether_p_is_exact_or_descriptive_and_names_the_family(dr
         assert overall["family"] in note
 
 
+def test_rings_stand_where_the_corrected_test_over_trainings_rejects(drawings, group_tables):
+    table = pd.read_csv(group_tables["autoencoding"] / "stability.tsv", sep="\t")
+    figure, behind = drawings["groups"]
+    stable = stats.false_discovery_control(table["p_corrected"]) <= 0.05
+    expected = {(row.index_ - 1.0, float(row.depth)) for row in
+                table.rename(columns={"index": "index_"})[stable].itertuples()}  # fmt: skip
+    marks = next(c for c in figure.axes[3].collections if c.get_gid() == "significant")
+    assert {tuple(place) for place in marks.get_offsets().tolist()} == expected
+    # Some are left out by the correction for overlapping training people, which the plain t test calls.
+    assert expected and len(expected) < (table["q"] <= 0.05).sum()
+    assert (behind.loc[behind["panel"] == "stability", "significant"] == stable).all()
+    note = " ".join(text.get_text() for text in figure.texts).replace("\n", " ")
+    assert f"Family of d: {len(table)} cells (layer and index), corrected by BH at 0.05" in note
+
+
 def test_stability_is_called_by_its_name(drawings):
     title = drawings["groups"][0].axes[3].get_title(loc="left")
     assert "Stability over trainings, not a group test" in title
@@ -191,9 +214,61 @@ def test_effects_are_the_tables_with_their_intervals(drawings, task_cells):
         np.testing.assert_allclose(dot.get_xdata(), [row.effect])
 
 
+def filled(figure):
+    """By summary, whether each layer's dot is filled, from the first layer down."""
+    return {
+        axis.get_title(): [dot.get_markerfacecolor() == "black" for dot in axis.lines[2::2]]
+        for axis in figure.axes
+        if axis.get_title() in SUMMARIES
+    }
+
+
+def test_dots_are_filled_by_the_family_that_the_figure_of_tasks_names(drawings, records, task_cells, tmp_path):
+    cells = pd.read_csv(task_cells, sep="\t")
+    family = cells[(cells["quantity"] == "gradient") & (cells["scale"] == "free")].sort_values("depth")
+    rejected = pd.Series(stats.false_discovery_control(family["p"]) <= 0.05, index=family.index)
+    drawn = {
+        title: (family["measure"] == measure) & (family["index"] == index)
+        for title, (measure, index) in SUMMARIES.items()
+    }
+    assert filled(drawings["tasks"][0]) == {title: list(rejected[rows]) for title, rows in drawn.items()}
+    note = " ".join(text.get_text() for text in drawings["tasks"][0].texts).replace("\n", " ")
+    assert (
+        f"Family: {len(family)} scale-free cells (layer, measure and index) of the gradient spectra, "
+        "corrected by BH at 0.05." in note
+    )
+    # These tasks differ everywhere; where one cell does not reject, its dot is hollow.
+    cells.loc[family.index[drawn["stable rank"]][1], "significant"] = False
+    cells.to_csv(tmp_path / "cells.tsv", sep="\t", index=False)
+    figure, _ = draw_tasks(**records, cells=tmp_path / "cells.tsv")
+    assert filled(figure)["stable rank"] == [True, False, True]
+
+
 @pytest.mark.parametrize("name", ["spectra", "learning", "groups", "descriptive", "tasks"])
-def test_simulated_runs_say_so_on_the_face(drawings, name):
-    assert [text.get_text() for text in drawings[name][0].texts].count("Simulated data") == 1
+def test_simulated_runs_say_so_on_the_face_and_in_the_table(drawings, name):
+    figure, table = drawings[name]
+    assert [text.get_text() for text in figure.texts].count("Simulated data") == 1
+    assert table["simulated"].dtype == bool and table["simulated"].all()
+
+
+def test_figures_and_tables_of_measured_people_are_not_called_simulated(records, group_tables, task_cells, tmp_path):
+    measured = {}
+    for task, paths in records.items():
+        folder = tmp_path / paths[0].parents[1].name / "seed-0"
+        shutil.copytree(paths[0].parent, folder)
+        record = json.loads(paths[0].read_text()) | {"simulated": False}
+        (folder / "run.json").write_text(json.dumps(record))
+        measured[task] = [folder / "run.json"]
+    one = measured["autoencoding"]
+    drawn = [
+        draw_spectra(one),
+        draw_learning(one),
+        draw_tasks(**measured, cells=task_cells),
+        draw_groups(one, *(group_tables["autoencoding"] / name for name in GROUP_FILES)),
+    ]
+    for figure, table in drawn:
+        assert not any("imulated" in text.get_text() for text in figure.texts)
+        assert table["simulated"].dtype == bool and not table["simulated"].any()
 
 
 @pytest.mark.parametrize("name", ["spectra", "learning", "groups", "descriptive", "tasks"])

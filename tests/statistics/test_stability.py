@@ -48,6 +48,7 @@ def test_areas_t_and_corrected_t_agree_with_scipy_and_the_formula_written_out(ma
     np.testing.assert_allclose(table["q"], stats.false_discovery_control(table["p"]))
     np.testing.assert_allclose(table["q_corrected"], stats.false_discovery_control(table["p_corrected"]))
     assert (table["n_seeds"] == 5).all()
+    assert set(table["family"]) == {"5 cells (layer and index), corrected by BH at 0.05"}
 
 
 def test_one_seed_gives_areas_and_no_p(make_run):

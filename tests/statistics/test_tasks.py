@@ -52,6 +52,11 @@ def test_measures_agree_with_formulas_written_out_and_scipys_t(make_run):
         assert (row["t"], row["p"]) == pytest.approx((test.statistic, test.pvalue), rel=1e-3)
     for _, family in table.groupby(["quantity", "scale"]):
         np.testing.assert_allclose(family["q"], stats.false_discovery_control(family["p"]))
+        kind = {"free": "scale-free", "raw": "raw"}[family["scale"].iloc[0]]
+        assert set(family["family"]) == {
+            f"{len(family)} {kind} cells (layer, measure and index) of the {family['quantity'].iloc[0]} spectra, "
+            "corrected by BH at 0.05"
+        }
     assert set(table.loc[table["measure"] == "log_singular_value", "scale"]) == {"raw"}
     assert (table["n_seeds"] == 4).all()
 

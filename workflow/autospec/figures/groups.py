@@ -43,7 +43,8 @@ def draw_groups(
     -------
     figure : Figure
     table : DataFrame
-        Columns panel, layer, depth, column (index, 0 for the Frobenius norm, or epoch), value, significant.
+        Columns panel, layer, depth, column (index, 0 for the Frobenius norm, or epoch), value,
+        significant, simulated.
     """
     folders, kept = finished(records)
     record, summary = kept[0], read_json(overall)
@@ -89,7 +90,7 @@ def draw_groups(
     ]
     title = f"Where and when groups differ: {style.run_title(record)}"
     figure = style.new_figure(
-        style.TWO_COLUMNS, 42 + 6.4 * max(4, len(order)), title, _note(cells, summary, len(kept)), keys
+        style.TWO_COLUMNS, 42 + 6.4 * max(4, len(order)), title, _note(cells, stability, summary), keys
     )
     if record["simulated"]:
         style.mark_simulated(figure)
@@ -121,7 +122,7 @@ def draw_groups(
             axis.set_yticklabels([])
     for axis, name in zip(axes[0], ("spectral_ratio", "gradient_difference"), strict=True):
         _layer_p(axis, layers[layers["statistic"] == name], order, summary["alpha"])
-    return figure, table
+    return figure, table.assign(simulated=record["simulated"])
 
 
 def draw_map(
@@ -221,10 +222,10 @@ def _layer_p(axis, layers: pd.DataFrame, order: list[str], alpha: float) -> None
         )
 
 
-def _note(cells: pd.DataFrame, summary: dict, seeds: int) -> str:
+def _note(cells: pd.DataFrame, stability: pd.DataFrame, summary: dict) -> str:
     reference, other = summary["groups"]
     loss = cells[cells["statistic"] == "group_loss"]
-    lines = [group_sentence(summary), f"Family: {summary['family']}."]
+    lines = [group_sentence(summary), f"Family of a, b: {summary['family']}."]
     if len(loss):
         cell = loss.iloc[0]
         lines[0] += (
@@ -232,8 +233,9 @@ def _note(cells: pd.DataFrame, summary: dict, seeds: int) -> str:
             f"p = {style.format_p(cell['p'])}."
         )
     lines.append(
-        f"Bold p: q ≤ {summary['alpha']:g} over layers and statistics. F: Frobenius norm. c, d: {seeds} "
-        "training(s) on the same people, so d says nothing about other people."
+        f"Bold p: q ≤ {summary['alpha']:g} over layers and statistics. F: Frobenius norm. c, d: "
+        f"{summary['seeds']} training(s) on the same people, so d says nothing about other people. "
+        f"Family of d: {stability['family'].iloc[0]} (t corrected after Nadeau and Bengio)."
     )
     return "\n".join(lines)
 

@@ -43,7 +43,7 @@ def draw_tasks(
     figure : Figure
     table : DataFrame
         Columns panel (share | effect), layer, depth, name (task or summary), index, mean (or
-        effect), low, high, significant.
+        effect), low, high, significant, simulated.
     """
     shares, seeds = [], {}
     for task, records in zip(TASKS, (autoencoding, classification), strict=True):
@@ -68,7 +68,8 @@ def draw_tasks(
     ]
     note = (
         f"Above: mean over epochs and {min(seeds.values())} trainings of s / sum s; bands: their range. "
-        "Below: Hedges' g_z over trainings with its 95 % interval; right of 0: larger in classification."
+        "Below: Hedges' g_z over trainings with its 95 % interval; right of 0: larger in classification. "
+        f"Filled: q of the paired t test. Family: {effects['family'].iloc[0]}."
     )
     title = f"Tasks: {record['dataset']}, {record['model'].upper()}"
     rows = -(-len(order) // COLUMNS)
@@ -88,7 +89,8 @@ def draw_tasks(
         ],
         ignore_index=True,
     )
-    return figure, table[["panel", "layer", "depth", "name", "index", "mean", "low", "high", "significant"]]
+    table = table[["panel", "layer", "depth", "name", "index", "mean", "low", "high", "significant"]]
+    return figure, table.assign(simulated=record["simulated"])
 
 
 def normalised(frame: pd.DataFrame) -> pd.DataFrame:

@@ -32,7 +32,7 @@ def stability_over_trainings(records, indices=10, alpha=0.05, correction="bh"):
         `mean_other`, `difference`, means over seeds); `t`, `p`, `q` of the paired t test over
         seeds; `t_corrected`, `p_corrected`, `q_corrected` with the variance of Nadeau and Bengio,
         times 1/J + n_test/n_train; Hedges' g_z (`effect`, `effect_low`, `effect_high`); `n_seeds`;
-        `stable` where q_corrected <= alpha.
+        `stable` where q_corrected <= alpha; `family`, in words, that q and q_corrected belong to.
     """
     finished = {folder: record for folder, record in records.items() if record["status"] == "finished"}
     rows, differences = None, []
@@ -66,4 +66,6 @@ def stability_over_trainings(records, indices=10, alpha=0.05, correction="bh"):
     table[["effect", "effect_low", "effect_high"]] = plain[["effect", "effect_low", "effect_high"]]
     table["n_seeds"] = seeds
     table["stable"] = table["q_corrected"] <= alpha
+    count = int(table["p_corrected"].notna().sum())
+    table["family"] = f"{count} cells (layer and index), corrected by {correction.upper()} at {alpha:g}"
     return table

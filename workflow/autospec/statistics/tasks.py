@@ -40,7 +40,8 @@ def compare_tasks(autoencoding, classification, indices=10, alpha=0.05, correcti
         `simulated`; `scale` (free or raw); `measure` (`share`, whose index 1 is the top share,
         `normalised_effective_rank`, `stable_rank`; raw: `log_singular_value`), each the mean over
         epochs; means over seeds of both tasks; `difference` (classification minus auto-encoding);
-        paired `t`, `p`, `q`; Hedges' g_z with its 95 % interval; `n_seeds`; `significant`.
+        paired `t`, `p`, `q`; Hedges' g_z with its 95 % interval; `n_seeds`; `significant`; `family`,
+        in words, that q belongs to.
 
     Raises
     ------
@@ -83,6 +84,13 @@ def compare_tasks(autoencoding, classification, indices=10, alpha=0.05, correcti
     table[["effect", "effect_low", "effect_high"]] = tests[["effect", "effect_low", "effect_high"]]
     table["n_seeds"] = len(seeds)
     table["significant"] = table["q"] <= alpha
+    table["family"] = [
+        f"{count} {'scale-free' if scale == 'free' else 'raw'} cells (layer, measure and index) of the "
+        f"{quantity} spectra, corrected by {correction.upper()} at {alpha:g}"
+        for quantity, scale, count in zip(
+            table["quantity"], table["scale"], families.transform("count"), strict=True
+        )
+    ]
     return table
 
 
