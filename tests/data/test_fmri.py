@@ -354,11 +354,6 @@ def test_a_configured_repetition_time_that_contradicts_the_files_is_refused(coho
         read(cohort, repetition_time=3.0)
 
 
-def test_a_missing_folder_says_what_to_put_where():
-    with pytest.raises(InputError, match="desc-preproc_bold.nii.gz.*component_maps.nii.gz.*`path`"):
-        read(None)
-
-
 def test_people_without_a_scan_can_be_left_out(copy):
     (copy / SCAN).unlink()
     dataset, qc, dropped = read(copy, missing_subjects="drop")

@@ -188,14 +188,6 @@ def test_a_file_cut_anywhere_after_the_header_is_refused(bert, tmp_path):
             read_stats(tmp_path / "aseg.stats")
 
 
-@pytest.mark.parametrize("path", [None, "nowhere"])
-def test_a_folder_that_is_not_there_is_described(path):
-    with pytest.raises(InputError, match="SUBJECTS_DIR"):
-        read("name", OPTIONS | {"path": "nowhere"}, path)
-    with pytest.raises(InputError, match="Ask the hospital"):
-        read("name", OPTIONS | {"path": "nowhere", "where": "Ask the hospital"}, path)
-
-
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_bytes_give_a_table_or_an_input_error(bert, tmp_path, data):

@@ -182,14 +182,6 @@ def test_a_missing_table_is_named(folder):
         read("name", SMALL, folder)
 
 
-@pytest.mark.parametrize("path", [None, "nowhere"])
-def test_a_missing_folder_says_what_to_get_from_where(path):
-    with pytest.raises(InputError) as error:
-        read("abide", ABIDE, path)
-    for word in ["datasets.abide.path", "asegstats2table", "dfsp-spirit/abide_preproc_smri_freesurfer6"]:
-        assert word in str(error.value)
-
-
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_bytes_give_a_table_or_an_input_error(folder, data):

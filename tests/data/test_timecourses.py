@@ -196,11 +196,6 @@ def test_wrong_options_are_refused(folder, options, said):
         read(folder, **options)
 
 
-def test_a_missing_folder_says_what_to_get_and_where_to_put_it():
-    with pytest.raises(InputError, match="fetch_abide_pcp.*rois_cc200.*raw/.*path"):
-        read(None)
-
-
 def test_a_pattern_may_name_the_subject_twice(tmp_path):
     for subject in ("s1", "s2"):
         (tmp_path / subject).mkdir()

@@ -104,11 +104,10 @@ def find_data(name: str, dataset: dict, folders: Iterable[str]) -> str | None:
         if place.is_dir():
             return str(place)
     tried = ", ".join(str(place) for place in places)
-    where = dataset.get("where", "").strip()
+    where = dataset.get("where") or read_schema()["$defs"][dataset["source"]]["description"]
     raise InputError(
-        f"datasets.{name}.path: found no folder '{dataset['path']}' (looked for {tried})."
-        + (f" What to get: {where}" if where else "")
-        + f" Put it in {places[0]}, or name the folder that holds it under `data_folders`."
+        f"datasets.{name}.path: found no folder '{dataset['path']}' (looked for {tried}). What to get: {where.strip()} "
+        f"Put it in {places[0]}, or name the folder that holds it under `data_folders`."
     )
 
 

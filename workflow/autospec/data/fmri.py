@@ -35,7 +35,7 @@ _SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6}
 _LOG_EVERY = 15.0  # seconds
 
 
-def read(name: str, options: Mapping, path: str | Path | None) -> tuple[Dataset, pd.DataFrame, pd.DataFrame]:
+def read(name: str, options: Mapping, path: str | Path) -> tuple[Dataset, pd.DataFrame, pd.DataFrame]:
     """Read every person's scan, one at a time, into cleaned component time courses.
 
     Parameters
@@ -48,8 +48,8 @@ def read(name: str, options: Mapping, path: str | Path | None) -> tuple[Dataset,
         ``{subject}``; `confounds` null for none), `confound_columns`, `high_pass`, `low_pass` (Hz),
         `repetition_time` (seconds; must agree with header and JSON sidecar where they state one),
         `crop`, and what `autospec.data.participants` reads.
-    path : path or None
-        The folder; None if it was not found.
+    path : path
+        The folder.
 
     Returns
     -------
@@ -69,14 +69,6 @@ def read(name: str, options: Mapping, path: str | Path | None) -> tuple[Dataset,
         Files that are missing, damaged, not 4-d, on another grid, of another length or repetition
         time than they should be, or without any signal.
     """
-    if path is None:
-        raise InputError(
-            f"{name}: the folder of scans is not there. Put preprocessed 4-d scans "
-            f"('{options.get('bold', BOLD)}'), "
-            f"their confounds, component maps ('{options.get('maps', MAPS)}') and participants.tsv into the "
-            "folder "
-            f"that `path` names. {options.get('where', '')}".rstrip()
-        )
     folder = Path(path)
     people, outside = read_participants(folder, options)
     maps_path = folder / options.get("maps", MAPS)
@@ -97,8 +89,8 @@ def read(name: str, options: Mapping, path: str | Path | None) -> tuple[Dataset,
         if rows and abs(row["repetition_time"] - rows[0]["repetition_time"]) > _SAME_TIME:
             raise InputError(
                 f"{scans[subject]}: repetition time {row['repetition_time']:g} s, but "
-                f"{rows[0]['repetition_time']:g} s "
-                f"in {scans[rows[0]['subject']].name}; all scans must share one. Take the other people out."
+                f"{rows[0]['repetition_time']:g} s in {scans[rows[0]['subject']].name}; all scans must share one. "
+                "Take the other people out."
             )
         one, measures, lacking = extract(image, scans[subject])
         row |= measures
@@ -209,9 +201,8 @@ def _confound_files(folder: Path, options: Mapping, subjects: pd.Series) -> dict
     for subject in subjects:
         if subject not in tables:
             raise InputError(
-                f"{folder / pattern.replace('{subject}', subject)}: no confounds for subject {subject}, who "
-                "has a scan. "
-                "Put the file there or take the subject out of the participants table."
+                f"{folder / pattern.replace('{subject}', subject)}: no confounds for subject {subject}, "
+                "who has a scan. Put the file there or take the subject out of the participants table."
             )
     return tables
 
@@ -237,8 +228,7 @@ def _values(image: nib.Nifti1Image, path: Path, wanted: str) -> np.ndarray:
     if not np.isfinite(values).all():
         raise InputError(
             f"{path}: {int((~np.isfinite(values)).sum())} values are not finite numbers. Replace them by 0 "
-            "outside "
-            "the brain, or get the file again."
+            "outside the brain, or get the file again."
         )
     return values
 
@@ -267,8 +257,7 @@ def _read_maps(path: Path, scan: nib.Nifti1Image, resample: bool) -> tuple[nib.N
         if "name" not in table or len(table) != len(names) or table["name"].duplicated().any():
             raise InputError(
                 f"{labels}: wanted a column 'name' with {len(names)} different names, one for each map of "
-                f"{path.name}, "
-                f"found {len(table)} rows and columns {', '.join(table.columns)}. Correct or remove it."
+                f"{path.name}, found {len(table)} rows and columns {', '.join(table.columns)}. Correct or remove it."
             )
         names = table["name"].tolist()
     return nib.Nifti1Image(values, image.affine), names
@@ -292,10 +281,8 @@ def _extractor(maps: nib.Nifti1Image):
         if not _same_grid(image, maps):
             raise InputError(
                 f"{path}: grid {image.shape[:3]}, voxels of {_voxels(image)} mm, origin {_origin(image)}; "
-                "the component "
-                f"maps have {maps.shape[:3]}, {_voxels(maps)} mm, {_origin(maps)}. Bring both to one space "
-                "and grid, or, "
-                "if both are in the same space, set `resample_maps: true`."
+                f"the component maps have {maps.shape[:3]}, {_voxels(maps)} mm, {_origin(maps)}. Bring both to one "
+                "space and grid, or, if both are in the same space, set `resample_maps: true`."
             )
         values = _values(image, path, "a scan with time as the fourth axis")
         inside = values[support]
@@ -348,8 +335,7 @@ def _repetition_time(image: nib.Nifti1Image, path: Path, option: float | None) -
     if not stated:
         raise InputError(
             f"{path}: no usable repetition time in the header (time step {step:g}, unit {unit}), and none in a "
-            "JSON beside it. "
-            "Set `repetition_time` (seconds)."
+            "JSON beside it. Set `repetition_time` (seconds)."
         )
     if max(stated.values()) - min(stated.values()) > _SAME_TIME:
         found = ", ".join(f"{value:g} s in {place}" for place, value in stated.items())

@@ -37,10 +37,6 @@ _RENAMED = {
     "rhCorticalWhiteMatterVol": "rhCerebralWhiteMatterVol",
     "CorticalWhiteMatterVol": "CerebralWhiteMatterVol",
 }
-OBTAIN = (
-    "a FreeSurfer SUBJECTS_DIR: one folder a subject with stats/aseg.stats, stats/lh.aparc.stats and "
-    "stats/rh.aparc.stats, and a participants table"
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,7 +173,7 @@ def read_subject(folder: str | Path, measures: Sequence[str]) -> tuple[dict[str,
     return features, size, simulated
 
 
-def read(name: str, options: Mapping, path: str | Path | None) -> tuple[Dataset, pd.DataFrame, pd.DataFrame]:
+def read(name: str, options: Mapping, path: str | Path) -> tuple[Dataset, pd.DataFrame, pd.DataFrame]:
     """Read a SUBJECTS_DIR with its participants table.
 
     Parameters
@@ -187,7 +183,7 @@ def read(name: str, options: Mapping, path: str | Path | None) -> tuple[Dataset,
     options : mapping
         Its configuration: what `read_participants` takes, `measures` (volume, thickness, area) and
         `outliers` (keep or drop).
-    path : path or None
+    path : path
         The folder.
 
     Returns
@@ -203,11 +199,6 @@ def read(name: str, options: Mapping, path: str | Path | None) -> tuple[Dataset,
     InputError
         Whatever is missing or malformed, named by file and line.
     """
-    if path is None or not Path(path).is_dir():
-        raise InputError(
-            f"datasets.{name}.path: folder '{path or options.get('path')}' is not there. "
-            f"What to put there: {options.get('where', OBTAIN)}."
-        )
     path = Path(path)
     measures = options.get("measures", DEFAULT_MEASURES)
     people, outside = read_participants(path, options)

@@ -14,12 +14,6 @@ from autospec.data.quality import clean_features
 from autospec.data.text_table import read_text_table
 from autospec.errors import InputError
 
-OBTAIN = (
-    "the tables that asegstats2table and aparcstats2table write, and a participants table. Open ones: the "
-    "ABIDE I FreeSurfer tables by github.com/dfsp-spirit/abide_preproc_smri_freesurfer6 (its folder stats/) "
-    "and the phenotypic file of the Preprocessed Connectomes Project (Phenotypic_V1_0b_preprocessed1.csv of "
-    "github.com/preprocessed-connectomes-project/abide)"
-)
 #: Columns of these tables that describe the processing and not the brain.
 _NOT_ANATOMY = ("SurfaceHoles", "-to-eTIV")
 #: The same measure is rounded differently by different tables.
@@ -124,7 +118,7 @@ def join_tables(tables: Mapping[str | Path, pd.DataFrame], missing: str) -> tupl
     return joined, list(everyone.difference(joined.index, sort=False))
 
 
-def read(name: str, options: Mapping, path: str | Path | None) -> tuple[Dataset, pd.DataFrame, pd.DataFrame]:
+def read(name: str, options: Mapping, path: str | Path) -> tuple[Dataset, pd.DataFrame, pd.DataFrame]:
     """Read the tables listed in `options["tables"]` with the participants table.
 
     Parameters
@@ -134,8 +128,8 @@ def read(name: str, options: Mapping, path: str | Path | None) -> tuple[Dataset,
     options : mapping
         Its configuration: `tables` (relative to `path`), what `read_participants` takes, and
         `outliers` (keep or drop).
-    path : path or None
-        The folder; None if it was not found.
+    path : path
+        The folder.
 
     Returns
     -------
@@ -150,11 +144,6 @@ def read(name: str, options: Mapping, path: str | Path | None) -> tuple[Dataset,
     InputError
         Whatever is missing or malformed, named by file, line and column.
     """
-    if path is None or not Path(path).is_dir():
-        raise InputError(
-            f"datasets.{name}.path: folder '{path or options.get('path')}' is not there (looked for in the "
-            f"folders of `data_folders` too). What to put there: {options.get('where', OBTAIN)}."
-        )
     path = Path(path)
     missing = options.get("missing_subjects", "error")
     people, outside = read_participants(path, options)

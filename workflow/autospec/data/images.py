@@ -56,7 +56,7 @@ def read(name: str, options: Mapping, path: str | Path | None) -> tuple[Dataset,
         in both groups, a limit below the number of classes.
     """
     if options["source"] == "mnist":
-        images, digits = _read_mnist(name, options, path)
+        images, digits = _read_mnist(path)
         prefix, digits_in_name, white = "mnist", 5, 255
         origin = "MNIST (LeCun, Cortes and Burges), training and test files"
     else:
@@ -161,13 +161,7 @@ def _parse_idx(content: bytes, path: str | Path) -> np.ndarray:
     return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape)
 
 
-def _read_mnist(name: str, options: Mapping, path: str | Path | None) -> tuple[np.ndarray, np.ndarray]:
-    if path is None:
-        raise InputError(
-            f"{name}: the folder of MNIST is not there. Put the four original files ({', '.join(MNIST)}; "
-            ".gz or not) "
-            f"into the folder that `path` names. {options.get('where', '')}".rstrip()
-        )
+def _read_mnist(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     train, train_labels, test, test_labels = (_read_published(Path(path), file) for file in MNIST)
     return np.concatenate([train, test]), np.concatenate([train_labels, test_labels])
 

@@ -69,9 +69,8 @@ def pair_people(dataset, exact=(), callipers=None, seed=0):
     matched = np.concatenate(matched)
     if len(matched) < 2:
         raise InputError(
-            f"data set '{dataset.name}': found {len(matched)} pair(s) among {int((~is_other).sum())} "
-            "people of "
-            f"'{dataset.groups[0]}' and {int(is_other.sum())} of '{dataset.groups[1]}', wanted at least 2. "
+            f"data set '{dataset.name}': found {len(matched)} pair(s) among {int((~is_other).sum())} people "
+            f"of '{dataset.groups[0]}' and {int(is_other.sum())} of '{dataset.groups[1]}', wanted at least 2. "
             "Widen the callipers or match on fewer variables (`matching` in the configuration)."
         )
     # A draw of its own numbers the pairs and orders each: positions in the shuffled order are those that the
@@ -201,30 +200,26 @@ def _check_variables(name, people, exact, callipers):
         if variable not in people:
             known = ", ".join(column for column in people if column not in ("subject", "group", "target"))
             raise InputError(
-                f"data set '{name}': matching on '{variable}', but people have only "
-                f"{known or 'no covariates'}. "
+                f"data set '{name}': matching on '{variable}', but people have only {known or 'no covariates'}. "
                 "Name the column under `participants` in the configuration, or leave it out of `matching`."
             )
         missing = int(people[variable].isna().sum())
         if missing:
             raise InputError(
                 f"data set '{name}', column '{variable}': missing for {missing} of {len(people)} people, "
-                "wanted a value "
-                "for everyone since people are matched on it. Fill it in, drop these people, or leave it "
-                "out of `matching`."
+                "wanted a value for everyone since people are matched on it. Fill it in, drop these people, "
+                "or leave it out of `matching`."
             )
     for variable, calliper in callipers.items():
         if not pd.api.types.is_numeric_dtype(people[variable]):
             raise InputError(
-                f"data set '{name}', column '{variable}': found {people[variable].dtype} values, wanted "
-                "numbers since it has "
-                "a calliper. List it under `matching: exact` instead."
+                f"data set '{name}', column '{variable}': found {people[variable].dtype} values, "
+                "wanted numbers since it has a calliper. List it under `matching: exact` instead."
             )
         if not calliper > 0:
             raise InputError(
-                f"data set '{name}': calliper of '{variable}' is {calliper}, wanted a number above 0 (in "
-                "standard "
-                "deviations; 0.2 is usual)."
+                f"data set '{name}': calliper of '{variable}' is {calliper}, wanted a number above 0 "
+                "(in standard deviations; 0.2 is usual)."
             )
 
 
@@ -244,8 +239,7 @@ def _strata(people, exact):
 
 
 def _assign(reference, other, limits):
-    """Positions of an optimal assignment between two sets of scaled values, (n, variables) and (m, "
-    "variables)."""
+    """Positions of an optimal assignment between two sets of scaled values, (n, variables) and (m, variables)."""
     gaps = np.abs(reference[:, None, :] - other[None, :, :])
     allowed = (gaps <= limits * (1 + 1e-9)).all(axis=2)
     cost = (gaps**2).sum(axis=2)

@@ -173,8 +173,8 @@ def assemble(
     if not keep.any():
         raise InputError(
             f"{origin}: every component is constant in somebody, so none is left for all. "
-            "Take the people with most constant components (see qc.tsv's columns) out of the participants "
-            "table."
+            "Take the people with most constant components (see qc.tsv's columns) out of the "
+            "participants table."
         )
     dropped = [
         dropped_table("feature", [features[index]], f"constant in {count} of {len(still)} people")
@@ -191,8 +191,7 @@ def assemble(
         if len(empty):
             raise InputError(
                 f"{origin}: subject {subject}, component {kept[empty[0]]}: nothing is left after detrending, "
-                "confound removal "
-                "and band-pass. Check the file, name fewer confounds or widen the band."
+                "confound removal and band-pass. Check the file, name fewer confounds or widen the band."
             )
     return values, kept, pd.concat([dropped_table("feature", [], ""), *dropped], ignore_index=True)
 
@@ -207,8 +206,7 @@ def _common_length(series, subjects, crop, origin) -> int:
         raise InputError(
             f"{origin}: time courses differ in length: subject {other.index[0]} has {other.iloc[0]} volumes, "
             f"{int((lengths == usual).sum())} of {len(lengths)} people have {usual}, the shortest has "
-            f"{lengths.min()}. "
-            "Set `crop: shortest` to use everybody's first volumes, or take those people out."
+            f"{lengths.min()}. Set `crop: shortest` to use everybody's first volumes, or take those people out."
         )
     return int(lengths.min())
 
@@ -218,17 +216,15 @@ def _band(options, repetition_time, time, confounds, origin) -> tuple[float | No
     if not isinstance(repetition_time, int | float) or not 0 < repetition_time < 100:
         raise InputError(
             f"{origin}: found repetition time {repetition_time}, wanted seconds between two volumes, such "
-            "as 2.0. "
-            "Set `repetition_time`."
+            "as 2.0. Set `repetition_time`."
         )
     high_pass, low_pass = options.get("high_pass", HIGH_PASS), options.get("low_pass", LOW_PASS)
     nyquist = 0.5 / repetition_time
     lower, upper = high_pass or 0.0, nyquist if low_pass is None else low_pass
     if not 0 <= lower < upper <= nyquist:
         raise InputError(
-            f"{origin}: found high_pass {high_pass} and low_pass {low_pass} Hz, wanted high_pass < "
-            "low_pass, both up to "
-            f"{nyquist:g} Hz (half the sampling rate at a repetition time of {repetition_time:g} s). "
+            f"{origin}: found high_pass {high_pass} and low_pass {low_pass} Hz, wanted high_pass < low_pass, "
+            f"both up to {nyquist:g} Hz (half the sampling rate at a repetition time of {repetition_time:g} s). "
             "Correct the band."
         )
     # A band of B Hz over T seconds holds about 2BT independent values.
@@ -236,9 +232,7 @@ def _band(options, repetition_time, time, confounds, origin) -> tuple[float | No
     if time < _SHORTEST or freedom <= confounds + 1:
         raise InputError(
             f"{origin}: {time} volumes of {repetition_time:g} s are too few: the band {lower:g} to "
-            f"{upper:g} Hz leaves "
-            f"about {freedom} independent values, wanted more than the {confounds} confounds and "
-            f"{_SHORTEST} volumes "
-            "or more. Use longer scans, a wider band or fewer confounds."
+            f"{upper:g} Hz leaves about {freedom} independent values, wanted more than the {confounds} confounds "
+            f"and {_SHORTEST} volumes or more. Use longer scans, a wider band or fewer confounds."
         )
     return high_pass or None, low_pass

@@ -32,7 +32,7 @@ def read(name: str, options: Mapping, path: str | Path | None) -> tuple[Dataset,
     options : mapping
         Its entry there.
     path : path or None
-        Where its files lie; None for sources without files, and where the folder was not found.
+        The folder of its files, which is there; None for sources without files.
 
     Returns
     -------

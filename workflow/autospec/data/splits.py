@@ -36,8 +36,7 @@ def split_pairs(pairs, people, seeds, test_share):
     numbers = np.sort(pairs["pair"].unique())
     if len(numbers) < 2 * _LEAST:
         raise InputError(
-            f"{len(numbers)} pairs of people, wanted at least {2 * _LEAST}: two to train on and two to "
-            "test on. "
+            f"{len(numbers)} pairs of people, wanted at least {2 * _LEAST}: two to train on and two to test on. "
             "Widen the callipers or match on fewer variables (`matching` in the configuration)."
         )
     if not 0 < test_share < 1:

@@ -13,16 +13,8 @@ from autospec.data.participants import match_people, read_participants
 from autospec.data.signal import assemble, constant, find_files
 from autospec.errors import InputError
 
-_MISSING_FOLDER = (
-    "{name}: the folder of time courses is not there. For ABIDE, get the Preprocessed Connectomes Project's "
-    "rois_cc200 files and phenotypic table (columns FILE_ID and DX_GROUP), for instance by "
-    "nilearn.datasets.fetch_abide_pcp(derivatives='rois_cc200'), and put the .1D files under 'raw/' and the "
-    "table "
-    "beside that folder, in the folder that `path` names."
-)
 
-
-def read(name: str, options: Mapping, path: str | Path | None) -> tuple[Dataset, pd.DataFrame, pd.DataFrame]:
+def read(name: str, options: Mapping, path: str | Path) -> tuple[Dataset, pd.DataFrame, pd.DataFrame]:
     """Read one text file a person (rows are volumes, columns components) and clean it.
 
     Parameters
@@ -32,8 +24,8 @@ def read(name: str, options: Mapping, path: str | Path | None) -> tuple[Dataset,
     options : mapping
         `files` (pattern with ``{subject}``), `repetition_time` (seconds), `high_pass`, `low_pass`,
         `crop` and what `autospec.data.participants` reads.
-    path : path or None
-        The folder; None if it was not found.
+    path : path
+        The folder.
 
     Returns
     -------
@@ -48,13 +40,9 @@ def read(name: str, options: Mapping, path: str | Path | None) -> tuple[Dataset,
     Raises
     ------
     InputError
-        A missing folder, a file that is no table of numbers, and what `assemble` refuses.
+        A file that is no table of numbers, and what `assemble` refuses.
     """
-    if path is None:
-        raise InputError(f"{_MISSING_FOLDER.format(name=name)} {options.get('where', '')}".rstrip())
     folder = Path(path)
-    if "files" not in options:
-        raise InputError(f"{name}: `files` is not set. Give a pattern such as 'raw/{{subject}}_rois_cc200.1D*'.")
     people, outside = read_participants(folder, options)
     files = find_files(folder, options["files"], "files")
     labels = set(files) - set(outside["label"])
@@ -67,8 +55,7 @@ def read(name: str, options: Mapping, path: str | Path | None) -> tuple[Dataset,
         if names != features:
             raise InputError(
                 f"{files[subject]}: found {len(names)} columns ({names[0]} to {names[-1]}), wanted the "
-                f"{len(features)} of {files[people['subject'].iloc[0]].name} ({features[0]} to "
-                f"{features[-1]}). "
+                f"{len(features)} of {files[people['subject'].iloc[0]].name} ({features[0]} to {features[-1]}). "
                 "All files must hold the same components."
             )
         still = constant(one)
