@@ -72,6 +72,49 @@ MISTAKES = {
     "a wrong type": ((("seeds",), "four"), ["seeds", "'four'", "whole number"]),
     "a number out of bounds": ((("statistics",), {"labelings": 5}), ["statistics.labelings", "20 or more"]),
     "an odd batch": ((("models",), {"mlp": {"batch": 33}}), ["models.mlp.batch", "33", "multiple of 2"]),
+    "a number that YAML reads as text": (
+        (("models",), {"mlp": {"learning_rate": "1e-3"}}),
+        ["models.mlp.learning_rate", "'1e-3'", "write 0.001"],
+    ),
+    "a number in quotes": ((("seeds",), "4"), ["seeds", "'4'", "write 4, without quotes"]),
+    "a number that is none": (
+        (("models",), {"mlp": {"learning_rate": float("nan")}}),
+        ["models.mlp.learning_rate", "nan", "finite number"],
+    ),
+    "a number without end": (
+        (("datasets", "brains", "matching"), {"callipers": {"age": float("inf")}}),
+        ["datasets.brains.matching.callipers.age", "inf", "finite number"],
+    ),
+    "groups named by numbers": (
+        (("datasets", "digits", "groups"), {0: ["0"], 1: ["1"]}),
+        ["datasets.digits.groups.0", "found the name 0, wanted text", "quotes"],
+    ),
+    "a group that YAML reads as no": (
+        (("datasets", "digits", "groups"), {False: ["0"], "yes": ["1"]}),
+        ["datasets.digits.groups.False", "wanted text", "quotes"],
+    ),
+    "a data set named by a number": (
+        (("datasets", 7), {"source": "digits", "groups": {"even": ["0"], "odd": ["1"]}}),
+        ["datasets.7", "found the name 7, wanted text"],
+    ),
+    "a group named all": (
+        (("datasets", "digits", "groups"), {"all": ["0"], "odd": ["1"]}),
+        ["datasets.digits.groups", "'all'", "Rename the group"],
+    ),
+    "a group named difference": (
+        (("datasets", "digits", "groups"), {"even": ["0"], "difference": ["1"]}),
+        ["datasets.digits.groups", "'difference'", "Rename the group"],
+    ),
+    "a group with a blank in its name": (
+        (("datasets", "digits", "groups"), {"even ones": ["0"], "odd": ["1"]}),
+        ["datasets.digits.groups", "'even ones'", "letters, digits and underscores"],
+    ),
+    "a file pattern without a subject": (
+        (("datasets", "waves"), {
+            "source": "fmri", "simulate": {}, "bold": "scan.nii.gz", "groups": {"a": ["a"], "b": ["b"]}
+        }),
+        ["datasets.waves.bold", "'scan.nii.gz'", "wanted {subject} in it"],
+    ),
     "nothing asked": ((("comparisons",), {}), ["comparisons", "nothing"]),
     "a missing option": ((("datasets", "digits"), {"source": "digits"}), ["datasets.digits", "'groups'"]),
 }  # fmt: skip

@@ -5,7 +5,9 @@ Needs jsonschema and pyyaml alone, so that a mistake is told before anything els
 
 import copy
 import difflib
+import math
 from collections.abc import Iterable
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 import yaml
@@ -22,6 +24,13 @@ ACTIVATIONS = {"mlp": "relu", "lstm": "tanh"}
 SEQUENCES = ("sinusoid", "fmri", "timecourses")
 #: Sources that a simulator can make.
 SIMULATED = ("freesurfer", "fmri")
+#: Patterns of the schema, in words.
+PATTERNS = {
+    "^[A-Za-z0-9_]+$": "wanted letters, digits and underscores alone",
+    "\\{subject\\}": "wanted {subject} in it",
+}
+#: What the tables of a run hold beside the two groups, under the same column.
+NOT_GROUPS = ("all", "difference")
 
 
 def read_schema(path: str | Path = SCHEMA_FILE) -> dict:
@@ -170,6 +179,10 @@ def _fill(value, part: dict, schema: dict, place: str):
         value = _fill_object(value, part, schema, place)
     elif part.get("type") == "array" and isinstance(value, list) and "items" in part:
         value = [_fill(item, part["items"], schema, f"{place}[{index}]") for index, item in enumerate(value)]
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"{place}: found {value}, wanted a finite number. {part.get('description', '')}".strip())
+    elif part.get("type") == "integer" and isinstance(value, float) and value.is_integer():
+        value = int(value)
     error = best_match(Draft202012Validator(_shallow(part)).iter_errors(value))
     if error is not None:
         raise InputError(f"{place}: {_readable(error, part)}")
@@ -181,6 +194,8 @@ def _fill_object(value: dict, part: dict, schema: dict, place: str) -> dict:
     others = part.get("additionalProperties", {})
     prefix = "" if place == "configuration" else f"{place}."
     for key in value:
+        if not isinstance(key, str):
+            raise InputError(f"{prefix}{key}: found the name {key!r}, wanted text. Put quotes around it.")
         if key not in known and others is False:
             raise InputError(f"{prefix}{key}: unknown option.{nearest(key, known)}")
     for key in part.get("required", []):
@@ -219,7 +234,9 @@ def _shallow(part: dict) -> dict:
 
 def _readable(error, part: dict) -> str:
     if error.validator == "type":
-        return f"found {error.instance!r}, wanted {_any(error.validator_value)}. {part.get('description', '')}".strip()
+        advice = _as_number(error.instance) if {"number", "integer"} & set(_list(error.validator_value)) else ""
+        text = f"found {error.instance!r}, wanted {_any(error.validator_value)}.{advice} {part.get('description', '')}"
+        return text.strip()
     wanted = {
         "enum": f"wanted one of {', '.join(map(str, part.get('enum', [])))}",
         "minimum": f"wanted {error.validator_value} or more",
@@ -227,13 +244,30 @@ def _readable(error, part: dict) -> str:
         "exclusiveMinimum": f"wanted more than {error.validator_value}",
         "exclusiveMaximum": f"wanted less than {error.validator_value}",
         "multipleOf": f"wanted a multiple of {error.validator_value}",
+        "minItems": f"wanted {error.validator_value} or more entries",
+        "minProperties": f"wanted {error.validator_value} or more entries",
+        "maxProperties": f"wanted {error.validator_value} entries at most",
+        "pattern": PATTERNS.get(str(error.validator_value), error.message),
     }.get(error.validator, error.message)
     return f"found {error.instance!r}, {wanted}. {part.get('description', '')}".strip()
 
 
+def _list(value) -> list:
+    return value if isinstance(value, list) else [value]
+
+
 def _any(types) -> str:
     names = {"object": "options with names", "array": "a list", "integer": "a whole number", "string": "text"}
-    return " or ".join(names.get(kind, f"a {kind}") for kind in ([types] if isinstance(types, str) else types))
+    return " or ".join(names.get(kind, f"a {kind}") for kind in _list(types))
+
+
+def _as_number(value) -> str:
+    """What to write for a number that YAML takes for text: 1e-3, or one in quotes."""
+    try:
+        number = Decimal(value)
+    except (InvalidOperation, TypeError):
+        return ""
+    return f" YAML reads this as text: write {number:f}, without quotes." if number.is_finite() else ""
 
 
 def nearest(word, known: Iterable[str]) -> str:
@@ -252,6 +286,12 @@ def _check_datasets(datasets: dict) -> None:
                 f"{place}: found {found} of 'path' and 'simulate', wanted one: `path` for files that you have, "
                 "`simulate` for a simulated cohort."
             )
+        for group in dataset["groups"]:
+            if group in NOT_GROUPS:
+                raise InputError(
+                    f"{place}.groups: found the name '{group}', wanted another: the tables keep "
+                    f"{' and '.join(NOT_GROUPS)} for themselves. Rename the group."
+                )
         (first, first_values), (second, second_values) = dataset["groups"].items()
         shared = {str(value) for value in first_values} & {str(value) for value in second_values}
         if shared:
