@@ -96,17 +96,17 @@ def test_from_a_data_set_to_the_table_of_claims(run_script, make_run, tmp_path, 
         records=records["autoencoding"],
         data=data,
         pairs=paired["pairs"],
-        splits=split["splits"],
     )
     overall = read_json(tested["overall"])
     assert (overall["pairs"], overall["seeds"], overall["labelings"]) == (count, 3, 40)
     assert len(read_tsv(tested["cells"])) == 3 + 4 + 1
     assert len(read_tsv(tested["yardsticks"])) == 3
     assert all((read_tsv(tested[name])["simulated"] == simulated).all() for name in names)
-    compared = run_script("compare_tasks", {"statistics": STATISTICS}, {"cells": "tasks.tsv"}, **records)
+    options = {name: STATISTICS[name] for name in ("indices", "alpha", "correction")}
+    compared = run_script("compare_tasks", options, {"cells": "tasks.tsv"}, **records)
     judged = run_script(
         "claims",
-        {"statistics": STATISTICS},
+        {"alpha": 0.05},
         {"claims": "claims.tsv"},
         overall=[tested["overall"]],
         layers=[tested["layers"]],

@@ -55,7 +55,6 @@ rule figure_groups:
         cells=f"{GROUP_TESTS}/cells.tsv",
         layers=f"{GROUP_TESTS}/layers.tsv",
         stability=f"{GROUP_TESTS}/stability.tsv",
-        yardsticks=f"{GROUP_TESTS}/yardsticks.tsv",
         overall=f"{GROUP_TESTS}/overall.json",
         library=library("scripts/figure_groups.py"),
     output:

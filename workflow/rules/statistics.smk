@@ -10,7 +10,6 @@ rule test_groups:
         labelings=run_files("labelings.parquet"),
         data=lambda wildcards: f"{OUT}/preprocessed/{dataset_of(wildcards.run)}/data.parquet",
         pairs=lambda wildcards: f"{OUT}/preprocessed/{dataset_of(wildcards.run)}/pairs.tsv",
-        splits=lambda wildcards: f"{OUT}/preprocessed/{dataset_of(wildcards.run)}/splits.tsv",
         library=library("scripts/test_groups.py"),
     output:
         cells=f"{GROUP_TESTS}/cells.tsv",
@@ -57,7 +56,9 @@ rule compare_tasks:
         mem_mb=2000,
         runtime=30,
     params:
-        statistics=config["statistics"],
+        indices=config["statistics"]["indices"],
+        alpha=config["statistics"]["alpha"],
+        correction=config["statistics"]["correction"],
     script:
         "../scripts/compare_tasks.py"
 
@@ -83,6 +84,6 @@ rule claims:
         mem_mb=2000,
         runtime=30,
     params:
-        statistics=config["statistics"],
+        alpha=config["statistics"]["alpha"],
     script:
         "../scripts/claims.py"

@@ -14,4 +14,4 @@ with job(snakemake):
     layers = {Path(path).parent: read_tsv(path) for path in snakemake.input.layers}
     groups = [(read_json(path), layers[Path(path).parent]) for path in snakemake.input.overall]
     tasks = [read_tsv(path) for path in snakemake.input.tasks]
-    write_tsv(judge_claims(groups, tasks, snakemake.params.statistics["alpha"]), snakemake.output.claims)
+    write_tsv(judge_claims(groups, tasks, snakemake.params.alpha), snakemake.output.claims)

@@ -14,5 +14,6 @@ with job(snakemake):
         {Path(path).parent: read_json(path) for path in paths}
         for paths in (snakemake.input.autoencoding, snakemake.input.classification)
     )
-    options = {name: snakemake.params.statistics[name] for name in ("indices", "alpha", "correction")}
-    write_tsv(compare_tasks(autoencoding, classification, **options), snakemake.output.cells)
+    params = snakemake.params
+    cells = compare_tasks(autoencoding, classification, params.indices, params.alpha, params.correction)
+    write_tsv(cells, snakemake.output.cells)
