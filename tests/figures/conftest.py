@@ -30,8 +30,8 @@ MLP = {
 LAYERS = {task: {f"{name}.weight": shape for name, shape in layers.items()} for task, layers in MLP.items()}
 EPOCHS = 6
 LABELINGS_DRAWN = 100
-#: Nobody; a label that no page may show.
-SUBJECT = "sub-SECRET0042"
+#: Nobody; labels that no page and no figure may show.
+SUBJECTS = ["sub-SECRET0042", *(f"sub-{number:04d}" for number in range(1, 20))]
 
 
 def run_name(dataset="freesurfer", model="mlp", task="autoencoding", activation="relu", shape="base"):
@@ -118,6 +118,12 @@ def make_run(root, dataset="freesurfer", task="autoencoding", seed=0, status="fi
 
 
 @pytest.fixture(scope="session")
+def subjects():
+    """Labels of the made-up participants."""
+    return SUBJECTS
+
+
+@pytest.fixture(scope="session")
 def records(tmp_path_factory):
     """The records of three seeds of each task, simulated."""
     root = tmp_path_factory.mktemp("results")
@@ -168,13 +174,13 @@ def make_report_inputs(root, paths, tables, cells):
     judged = [(read_json(folder / "overall.json"), read_tsv(folder / "layers.tsv")) for folder in tables]
     write_tsv(judge_claims(judged, [read_tsv(cells)]), root / "statistics" / "claims.tsv")
     people = pd.DataFrame({
-        "subject": [SUBJECT, *(f"sub-{i:04d}" for i in range(1, 20))], "group": GROUPS * 10,
+        "subject": SUBJECTS, "group": GROUPS * 10,
         "age": np.linspace(20, 60, 20), "sex": ["F", "F", "M", "M"] * 5, "site": ["<b>A&B</b>"] * 20,
     })  # fmt: skip
     pairs = people.iloc[2:].reset_index(drop=True)
     write_tsv(balance_table(people, pairs, tuple(GROUPS), ["site", "sex"], ["age"]), prepared / "balance.tsv")
-    rows = [("subject", SUBJECT, f"subject {SUBJECT} has no MRI"),
-            ("subject", "sub-0001", "motion above 0.5 mm"),
+    rows = [("subject", SUBJECTS[0], f"subject {SUBJECTS[0]} has no MRI"),
+            ("subject", SUBJECTS[1], "motion above 0.5 mm"),
             ("feature", "Left-Vessel", "constant in all people")]  # fmt: skip
     write_tsv(pd.DataFrame(rows, columns=["kind", "label", "reason"]), prepared / "dropped.tsv")
     return {
@@ -184,6 +190,7 @@ def make_report_inputs(root, paths, tables, cells):
         "yardsticks": [folder / "yardsticks.tsv" for folder in tables],
         "balance": [prepared / "balance.tsv"],
         "dropped": [prepared / "dropped.tsv"],
+        "matching": {"freesurfer": {"exact": ["site", "sex"], "callipers": {"age": 0.2, "head_size": 0.25}}},
         "records": paths,
     }
 

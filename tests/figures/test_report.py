@@ -101,17 +101,28 @@ def test_every_figure_has_its_caption(page):
         assert caption in page.text
 
 
-def test_no_subject_label_is_shown(html):
-    assert "SECRET" not in html
-    assert "sub-" not in html
-
-
 def test_people_and_features_left_out_are_counted_by_reason(page):
     assert "people subject … has no MRI 1" in page.text
     assert "people motion above 0.5 mm 1" in page.text
     assert "features constant in all people 1" in page.text
     assert "Before pairing: 10 control, 10 patient." in page.text
     assert "After pairing: 9 control, 9 patient." in page.text
+
+
+@pytest.mark.parametrize(
+    ("matching", "words"),
+    [
+        (None, "the same site, the same sex, age within 0.2 standard deviations, head size within 0.25 standard"),
+        ({"exact": ["sex"], "callipers": {}}, "the same sex; 9 pairs."),
+        ({}, "none, people are paired at random; 9 pairs."),
+    ],
+)
+def test_the_one_matching_is_declared_and_that_no_other_was_tried(report_inputs, figures, tmp_path, matching, words):
+    inputs = report_inputs if matching is None else report_inputs | {"matching": {"freesurfer": matching}}
+    write_report(tmp_path / "report.html", TEMPLATE, figures=figures, **inputs)
+    text = Page((tmp_path / "report.html").read_text(encoding="utf-8")).text
+    assert f"Primary matching, the only one: {words}" in text
+    assert text.count("Other callipers and pairings were not tried") == 1
 
 
 def test_text_from_tables_is_escaped(html):
@@ -216,21 +227,23 @@ class Named(dict):
     __getattr__ = dict.__getitem__
 
 
-def run_script(name, inputs, outputs, folder):
+def run_script(name, inputs, outputs, folder, **params):
+    outputs = {name: str(path) for name, path in outputs.items()}
     snakemake = SimpleNamespace(
         scriptdir=str(WORKFLOW / "scripts"),
         log=[str(folder / f"{name}.log")],
         threads=1,
         input=Named(inputs),
         output=Named(outputs),
-        params=Named(),
+        params=Named(params),
     )
     runpy.run_path(str(WORKFLOW / "scripts" / f"{name}.py"), init_globals={"snakemake": snakemake})
 
 
-def test_scripts_make_every_file_that_their_rules_name(
-    records, group_tables, task_cells, report_inputs, tmp_path
-):
+@pytest.fixture(scope="module")
+def made(records, group_tables, task_cells, report_inputs, tmp_path_factory):
+    """Every figure and the report, made by their scripts. Returns the files by script and name."""
+    folder = tmp_path_factory.mktemp("made")
     tables = group_tables["classification"]
     groups = {name: tables / f"{name}.tsv" for name in ("cells", "layers", "stability")}
     inputs = {
@@ -239,15 +252,29 @@ def test_scripts_make_every_file_that_their_rules_name(
         "figure_groups": {"records": records["classification"], "overall": tables / "overall.json"} | groups,
         "figure_tasks": records | {"cells": task_cells},
     }
-    drawn = []
+    outputs = {}
     for script, files in inputs.items():
-        kind = script.removeprefix("figure_")
-        stem = tmp_path / kind / "data-freesurfer_model-mlp"
+        stem = folder / script.removeprefix("figure_") / "data-freesurfer_model-mlp"
         endings = {"pdf": "pdf", "svg": "svg", "png": "png", "table": "tsv"}
-        outputs = {name: f"{stem}.{ending}" for name, ending in endings.items()}
-        run_script(script, files, outputs, tmp_path)
-        assert all(Path(path).stat().st_size > 0 for path in outputs.values())
-        drawn.append(outputs["svg"])
-    output = {"report": str(tmp_path / "report.html")}
-    run_script("report", report_inputs | {"figures": drawn}, output, tmp_path)
-    assert len(Page((tmp_path / "report.html").read_text(encoding="utf-8")).find("img")) == 4
+        outputs[script] = {name: Path(f"{stem}.{ending}") for name, ending in endings.items()}
+        run_script(script, files, outputs[script], folder)
+    files = {name: value for name, value in report_inputs.items() if name != "matching"}
+    files["figures"] = [paths["svg"] for paths in outputs.values()]
+    outputs["report"] = {"report": folder / "report.html"}
+    run_script("report", files, outputs["report"], folder, matching=report_inputs["matching"])
+    return outputs
+
+
+def test_scripts_make_every_file_that_their_rules_name(made):
+    assert all(path.stat().st_size > 0 for paths in made.values() for path in paths.values())
+    assert len(Page(made["report"]["report"].read_text(encoding="utf-8")).find("img")) == 4
+
+
+def test_no_label_of_any_subject_stands_in_the_report_or_a_figure(made, subjects):
+    texts = [path for paths in made.values() for path in paths.values() if path.suffix in (".html", ".svg", ".tsv")]
+    assert len(texts) == 9 and len(subjects) == 20
+    # The SVG holds every drawn text once more as a comment.
+    assert "Simulated data" in made["figure_groups"]["svg"].read_text(encoding="utf-8")
+    for path in texts:
+        text = path.read_text(encoding="utf-8")
+        assert not [label for label in subjects if label in text], path

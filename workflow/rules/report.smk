@@ -14,6 +14,9 @@ rule report:
         dropped=expand(f"{PREPARED}/dropped.tsv", dataset=PATHS),
         balance=expand(f"{PREPARED}/balance.tsv", dataset=PATHS),
         template=str(ROOT / "workflow" / "report" / "report.html.j2"),
+        captions=expand(
+            f"{ROOT}/workflow/report/{{kind}}.rst", kind=("spectra", "learning", "groups", "tasks")
+        ),
         library=library("scripts/report.py"),
     output:
         report=REPORT,
@@ -27,5 +30,7 @@ rule report:
     resources:
         mem_mb=2000,
         runtime=30,
+    params:
+        matching={name: config["datasets"][name].get("matching", {}) for name in PATHS},
     script:
         "../scripts/report.py"

@@ -13,5 +13,6 @@ with job(snakemake):
     write_report(
         snakemake.output.report,
         Path(snakemake.scriptdir).parent / "report" / "report.html.j2",
+        matching=snakemake.params.matching,
         **{name: snakemake.input[name] for name in names},
     )

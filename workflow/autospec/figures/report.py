@@ -48,6 +48,7 @@ def write_report(
     yardsticks: Iterable[str | Path],
     balance: Iterable[str | Path],
     dropped: Iterable[str | Path],
+    matching: Mapping[str, Mapping],
     records: Iterable[str | Path],
     figures: Iterable[str | Path],
     title: str = "AutoSpec report",
@@ -66,6 +67,9 @@ def write_report(
         Of each test of groups; the folder above each file names the run.
     balance, dropped : iterable of path
         Of each data set; the folder above each file names it.
+    matching : mapping of str to mapping
+        By data set, how people were paired: `exact` (variables) and `callipers` (standard deviations by
+        variable), both of which may be left out.
     records : iterable of path
         Every `run.json`; `metrics.parquet` lies beside each.
     figures : iterable of path
@@ -74,7 +78,7 @@ def write_report(
     """
     template = Path(template)
     runs = _runs(records)
-    datasets = _datasets(runs, balance, dropped)
+    datasets = _datasets(runs, balance, dropped, matching)
     groups = _groups(overall, layers, yardsticks)
     context = {
         "title": title,
@@ -165,14 +169,18 @@ def _runs(records: Iterable[str | Path]) -> list[dict]:
 
 
 def _datasets(
-    runs: list[dict], balance: Iterable[str | Path], dropped: Iterable[str | Path]
+    runs: list[dict],
+    balance: Iterable[str | Path],
+    dropped: Iterable[str | Path],
+    matching: Mapping[str, Mapping],
 ) -> dict[str, dict]:
     """Where each data set comes from, how its pairs came out, who was left out and why."""
     datasets: dict[str, dict] = {}
     for run in runs:
         shown = {name: run[name] for name in ("groups", "simulated", "description")}
         datasets.setdefault(
-            run["dataset"], shown | {"balance": [], "people": [], "dropped": [], "largest": None}
+            run["dataset"],
+            shown | {"balance": [], "people": [], "dropped": [], "largest": None, "matching": ""},
         )
     for path in map(Path, balance):
         table = read_tsv(path, dtype={"level": str})
@@ -181,6 +189,8 @@ def _datasets(
         entry = datasets[path.parent.name]
         people = table["variable"] == "people"
         entry["people"] = table[people].to_dict("records")
+        pairs = int(table.loc[people & (table["stage"] == "after"), "n_reference"].iloc[0])
+        entry["matching"] = _matching_words(matching[path.parent.name], pairs)
         entry["balance"] = table[~people].to_dict("records")
         after = table[~people & (table["stage"] == "after") & table["smd"].notna()]
         if len(after):
@@ -198,6 +208,19 @@ def _datasets(
         order = counts.sort_values(["kind", "count"], ascending=[False, False], kind="stable")
         datasets[path.parent.name]["dropped"] = order.to_dict("records")
     return datasets
+
+
+def _matching_words(matching: Mapping, pairs: int) -> str:
+    """Declare the one pairing that was used, and that no other was."""
+    words = [f"the same {name}" for name in matching.get("exact", ())]
+    words += [
+        f"{name.replace('_', ' ')} within {limit:g} standard deviations"
+        for name, limit in matching.get("callipers", {}).items()
+    ]
+    return (
+        f"Primary matching, the only one: {', '.join(words) or 'none, people are paired at random'}; {pairs} pairs. "
+        "Other callipers and pairings were not tried, so how far the results depend on this one is not known."
+    )
 
 
 def _groups(overall: Iterable, layers: Iterable, yardsticks: Iterable) -> list[dict]:
