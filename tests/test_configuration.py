@@ -1,4 +1,5 @@
 import copy
+import os
 
 import pytest
 import yaml
@@ -189,14 +190,75 @@ def test_every_data_set_to_be_got_says_from_where(repository, name):
         assert len(dataset["where"]) > 100
 
 
+@pytest.mark.parametrize("source", ["freesurfer", "freesurfer_tables", "fmri"])
+def test_missing_data_are_described_where_the_configuration_does_not(source):
+    description = configuration.read_schema()["$defs"][source]["description"]
+    with pytest.raises(InputError) as caught:
+        configuration.find_data("x", {"source": source, "path": "study"}, ["data"])
+    assert description in str(caught.value)
+
+
+def files_in(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+
+
+def listed(dataset, folder):
+    return [file.removeprefix(f"{folder}/") for file in configuration.data_files(dataset, str(folder))]
+
+
 def test_only_files_that_a_reader_reads_are_listed(tmp_path):
-    for name in ("participants.tsv", "sub-1/stats/aseg.stats", "sub-1/stats/lh.aparc.stats", "sub-1/mri/T1.mgz"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
+    files_in(
+        tmp_path, "participants.tsv", "sub-1/stats/aseg.stats", "sub-1/stats/lh.aparc.stats", "sub-1/mri/T1.mgz"
+    )
     dataset = {"source": "freesurfer", "participants": {"file": "participants.tsv"}}
-    files = configuration.data_files(dataset, str(tmp_path))
-    assert [file.removeprefix(f"{tmp_path}/") for file in files] == [
-        "participants.tsv",
-        "sub-1/stats/aseg.stats",
-        "sub-1/stats/lh.aparc.stats",
-    ]
+    assert listed(dataset, tmp_path) == ["participants.tsv", "sub-1/stats/aseg.stats", "sub-1/stats/lh.aparc.stats"]
+
+
+def test_what_lies_beside_scans_and_maps_is_listed(tmp_path):
+    names = ["a/bold.json", "a/bold.nii.gz", "a/fd.tsv", "maps.nii.gz", "maps.tsv", "participants.tsv"]
+    files_in(tmp_path, *names, "a/mask.nii.gz")
+    files = {"maps": "maps.nii.gz", "bold": "{subject}/bold.nii.gz", "confounds": "{subject}/fd.tsv"}
+    dataset = {"source": "fmri", "participants": {"file": "participants.tsv"}} | files
+    assert listed(dataset, tmp_path) == names
+
+
+def test_of_several_participants_tables_the_first_that_is_there_counts(tmp_path):
+    dataset = {"source": "mnist", "participants": {"file": ["published.csv", "cut.csv"]}}
+    assert configuration.participants_file(dataset, str(tmp_path)) == []
+    files_in(tmp_path, "cut.csv")
+    assert configuration.participants_file(dataset, str(tmp_path)) == [str(tmp_path / "cut.csv")]
+    files_in(tmp_path, "published.csv")
+    assert configuration.participants_file(dataset, str(tmp_path)) == [str(tmp_path / "published.csv")]
+
+
+def test_the_fingerprint_of_a_data_set_changes_with_its_files_and_with_nothing_else(tmp_path):
+    dataset = {"source": "freesurfer_tables", "tables": ["a.tsv"], "participants": {"file": "p.tsv"}}
+    files_in(tmp_path, "a.tsv", "p.tsv")
+
+    def fingerprint():
+        return configuration.fingerprint(dataset, str(tmp_path))
+
+    first = fingerprint()
+    files_in(tmp_path, "b.tsv")
+    assert fingerprint() == first
+    os.utime(tmp_path / "a.tsv", (1, 1))
+    later = fingerprint()
+    assert later != first
+    (tmp_path / "a.tsv").write_text("x")
+    os.utime(tmp_path / "a.tsv", (1, 1))
+    assert fingerprint() not in (first, later)
+    (tmp_path / "p.tsv").unlink()
+    assert len({first, later, fingerprint()}) == 3
+
+
+def test_what_is_read_does_not_hang_on_how_pairs_are_matched_or_data_are_got():
+    dataset = configuration.complete(SMALL)["datasets"]["brains"] | {
+        "matching": {"exact": ["sex"], "callipers": {"age": 0.2}}
+    }
+    read = configuration.what_is_read(dataset)
+    assert read["matching"] == {"exact": ["age", "sex"]}
+    other = {"matching": {"exact": ["sex"], "callipers": {"age": 0.5}}, "where": "x", "path": "y"}
+    assert configuration.what_is_read(dataset | other) == read
+    assert configuration.what_is_read(dataset | {"outliers": "drop"}) != read

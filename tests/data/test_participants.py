@@ -6,6 +6,7 @@ import logging
 import pandas as pd
 import pytest
 
+from autospec import configuration
 from autospec.data.participants import as_text, match_people, read_participants
 from autospec.errors import InputError
 
@@ -154,6 +155,89 @@ def test_a_value_that_matching_does_not_need_may_be_missing(tmp_path):
     write(tmp_path, with_cell(3, "age", "n/a"))
     people, _ = read_participants(tmp_path, OPTIONS | {"matching": {}})
     assert people["age"].isna().tolist() == [False, True, False, False]
+
+
+PUBLISHED = """\
+,Unnamed: 0,SUB_ID,X,subject,SITE_ID,FILE_ID,DX_GROUP,DSM_IV_TR,AGE_AT_SCAN,SEX,MEDICATION_NAME,func_mean_fd,SUB_IN_SMP
+0,1,1,1,1,PITT,no_filename,1,1,16.77,1,,0.1168276402,1
+1,2,2,2,2,PITT,Pitt_1,1,1,24.45,1,"Fluoxetine, Sertraline",0.3220915328,1
+2,3,3,3,3,PITT,Pitt_2,2,0,19.09,2,,0.1277446264,0
+3,4,4,4,4,NYU,no_filename,2,0,-9999,1,,,1
+4,5,5,5,5,NYU,NYU_3,2,0,13.73,1,Fluoxetine,0.1281363702,1
+5,6,6,6,6,NYU,NYU_4,1,1,13.37,2,,,1
+"""
+"""The layout of Phenotypic_V1_0b_preprocessed1.csv, with some of its columns and made-up people."""
+
+ABIDE = {
+    "participants": {
+        "file": ["Phenotypic_V1_0b_preprocessed1.csv", "cut.csv"],
+        "subject": "FILE_ID", "group": "DX_GROUP", "age": "AGE_AT_SCAN", "sex": "SEX", "site": "SITE_ID",
+        "motion": "func_mean_fd",
+    },
+    "groups": {"control": ["2"], "autism": ["1"]},
+    "matching": {"exact": ["site"], "callipers": {"motion": 0.2}},
+    "missing_subjects": "drop",
+}  # fmt: skip
+
+
+def test_the_phenotypic_table_of_abide_is_read_as_it_is_published(tmp_path):
+    (tmp_path / "Phenotypic_V1_0b_preprocessed1.csv").write_text(PUBLISHED)
+    people, dropped = read_participants(tmp_path, ABIDE)
+    assert people["subject"].tolist() == ["Pitt_1", "Pitt_2", "NYU_3"]
+    assert people["group"].tolist() == ["autism", "control", "control"]
+    assert people["sex"].tolist() == ["M", "F", "M"]
+    assert people["motion"].tolist() == [0.3220915328, 0.1277446264, 0.1281363702]
+    assert dropped.values.tolist() == [
+        ["subject", "no_filename (line 2)", "the table says that there are no data"],
+        ["subject", "no_filename (line 5)", "the table says that there are no data"],
+        ["subject", "NYU_4", "motion is not known"],
+    ]
+
+
+def test_rows_without_data_stop_a_run_that_does_not_allow_for_them(tmp_path):
+    (tmp_path / "Phenotypic_V1_0b_preprocessed1.csv").write_text(PUBLISHED)
+    with pytest.raises(InputError) as error:
+        read_participants(tmp_path, ABIDE | {"missing_subjects": "error"})
+    for word in ["preprocessed1.csv, line 2", "2 of 6 rows", "no_filename", "missing_subjects: drop"]:
+        assert word in str(error.value)
+
+
+def test_the_first_table_that_is_there_is_read_and_the_case_of_its_columns_may_differ(tmp_path):
+    (tmp_path / "Phenotypic_V1_0b_preprocessed1.csv").write_text(PUBLISHED)
+    expected, _ = read_participants(tmp_path, ABIDE)
+    (tmp_path / "cut.csv").write_text(PUBLISHED.replace(",SEX,", ",sex,").replace("Pitt_1", "Pitt_9"))
+    assert read_participants(tmp_path, ABIDE)[0].equals(expected)
+    (tmp_path / "Phenotypic_V1_0b_preprocessed1.csv").unlink()
+    people, _ = read_participants(tmp_path, ABIDE)
+    assert people.replace("Pitt_9", "Pitt_1").equals(expected)
+    (tmp_path / "cut.csv").unlink()
+    with pytest.raises(InputError, match="Phenotypic_V1_0b_preprocessed1.csv: no such file"):
+        read_participants(tmp_path, ABIDE)
+
+
+def test_a_column_that_fits_two_others_but_for_case_is_refused(tmp_path):
+    header = ("participant_id", "Age", "AGE", "diagnosis", "site")
+    write(tmp_path, [header, *ROWS[1:]])
+    options = OPTIONS | {"participants": OPTIONS["participants"] | {"age": "age"}}
+    with pytest.raises(InputError, match="no column 'age'"):
+        read_participants(tmp_path, options)
+
+
+def test_the_cut_copies_of_abide_hold_what_the_published_layout_gives(shared_data, tmp_path, repository):
+    config = configuration.read_configuration(repository / "config" / "abide.yaml")["datasets"]
+    table = pd.read_csv(shared_data / "abide_freesurfer" / "phenotypic_min.csv", dtype=str)
+    table = table.drop(columns=["sex", "diagnosis"])
+    table.insert(0, "Unnamed: 0", range(1, len(table) + 1))
+    extra = pd.DataFrame([table.iloc[0].to_dict() | {"FILE_ID": "no_filename"}] * 2)
+    pd.concat([extra, table], ignore_index=True).to_csv(tmp_path / "Phenotypic_V1_0b_preprocessed1.csv")
+    for name, folder in (("abide_freesurfer", "abide_freesurfer"), ("abide_nyu", "abide_cc200_nyu")):
+        cut, _ = read_participants(shared_data / folder, config[name])
+        published, dropped = read_participants(tmp_path, config[name])
+        assert (dropped["reason"] == "the table says that there are no data").sum() == 2
+        kept = published[published["subject"].isin(cut["subject"])].reset_index(drop=True)
+        pd.testing.assert_frame_equal(kept.drop(columns="age"), cut.drop(columns="age"))
+        assert kept["age"].tolist() == pytest.approx(cut["age"].tolist())
+    assert len(cut) == 175
 
 
 def test_table_and_data_must_hold_the_same_people(tmp_path, caplog):

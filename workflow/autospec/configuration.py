@@ -5,7 +5,9 @@ Needs jsonschema and pyyaml alone, so that a mistake is told before anything els
 
 import copy
 import difflib
+import hashlib
 import math
+import os
 from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -121,7 +123,7 @@ def find_data(name: str, dataset: dict, folders: Iterable[str]) -> str | None:
 
 
 def data_files(dataset: dict, folder: str | None) -> list[str]:
-    """List the files of a data set that are there, so that changing one of them is noticed.
+    """List the files of a data set that are there.
 
     What is missing is told by the reader, which knows what each file is for.
     """
@@ -131,17 +133,55 @@ def data_files(dataset: dict, folder: str | None) -> list[str]:
         "mnist": ["*-ubyte*"],
         "freesurfer": [f"*/stats/{name}.stats" for name in ("aseg", "lh.aparc", "rh.aparc")],
         "freesurfer_tables": dataset.get("tables", []),
-        "fmri": [dataset.get(name) for name in ("maps", "bold", "confounds")],
+        "fmri": [
+            *(dataset.get(name) for name in ("maps", "bold", "confounds")),
+            _beside(dataset.get("maps"), ".tsv"),
+            _beside(dataset.get("bold"), ".json"),
+        ],
         "timecourses": [dataset.get("files")],
     }[dataset["source"]]
-    patterns = [*patterns, dataset.get("participants", {}).get("file")]
-    return sorted(
-        str(path)
+    paths = [
+        path
         for pattern in patterns
         if pattern
         for path in Path(folder).glob(pattern.replace("{subject}", "*"))
         if path.is_file()
-    )
+    ]
+    return sorted(map(str, [*paths, *participants_file(dataset, folder)]))
+
+
+def _beside(image: str | None, suffix: str) -> str:
+    """The name of an image's companion: the names of its maps, or its JSON sidecar."""
+    return image.removesuffix(".gz").removesuffix(".nii") + suffix if image else ""
+
+
+def participants_file(dataset: dict, folder: str | None) -> list[str]:
+    """The participants table of a data set, the first that is there of those named; none if none is."""
+    names = dataset.get("participants", {}).get("file")
+    paths = [] if folder is None or names is None else [Path(folder) / name for name in _list(names)]
+    return [str(path) for path in paths if path.is_file()][:1]
+
+
+def fingerprint(dataset: dict, folder: str | None) -> str:
+    """A text that changes when a file of the data set comes, goes or changes: from names, sizes and times.
+
+    The files themselves would do the same as inputs of a rule, but Snakemake names every input in each message,
+    and the paths name people.
+    """
+    digest = hashlib.sha256()
+    for path in data_files(dataset, folder):
+        status = os.stat(path)
+        digest.update(f"{os.path.relpath(path, folder)}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def what_is_read(dataset: dict) -> dict:
+    """The options that decide what is read of a data set: another calliper, or another text, reads nothing again."""
+    others = ("path", "where", "simulate", "matching")
+    options = {name: value for name, value in dataset.items() if name not in others}
+    if matching := dataset.get("matching"):
+        options["matching"] = {"exact": sorted({*matching["exact"], *matching["callipers"]})}
+    return options
 
 
 def runs(config: dict) -> list[dict]:
@@ -177,7 +217,7 @@ def _fill(value, part: dict, schema: dict, place: str):
         part = _source(value, part["oneOf"], schema, place)
     if part.get("type") == "object" and isinstance(value, dict):
         value = _fill_object(value, part, schema, place)
-    elif part.get("type") == "array" and isinstance(value, list) and "items" in part:
+    elif isinstance(value, list) and "items" in part:
         value = [_fill(item, part["items"], schema, f"{place}[{index}]") for index, item in enumerate(value)]
     elif isinstance(value, float) and not math.isfinite(value):
         raise InputError(f"{place}: found {value}, wanted a finite number. {part.get('description', '')}".strip())

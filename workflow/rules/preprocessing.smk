@@ -8,7 +8,7 @@ rule preprocess:
         raw=lambda wildcards: (
             f"{OUT}/raw/{wildcards.dataset}" if "simulate" in config["datasets"][wildcards.dataset] else []
         ),
-        files=lambda wildcards: configuration.data_files(
+        participants=lambda wildcards: configuration.participants_file(
             config["datasets"][wildcards.dataset], PATHS[wildcards.dataset]
         ),
         library=lambda wildcards: library("scripts/preprocess.py", reader(wildcards)),
@@ -29,7 +29,10 @@ rule preprocess:
     params:
         name="{dataset}",
         path=lambda wildcards: PATHS[wildcards.dataset],
-        options=lambda wildcards: config["datasets"][wildcards.dataset],
+        options=lambda wildcards: configuration.what_is_read(config["datasets"][wildcards.dataset]),
+        fingerprint=lambda wildcards: configuration.fingerprint(
+            config["datasets"][wildcards.dataset], PATHS[wildcards.dataset]
+        ),
     script:
         "../scripts/preprocess.py"
 

@@ -17,6 +17,9 @@ TEXTS = ("sex", "site")
 BY_DEFAULT = ("age", "sex", "site")
 SEX = {"m": "M", "male": "M", "1": "M", "f": "F", "female": "F", "2": "F"}
 
+#: What the Preprocessed Connectomes Project writes in place of the subject of whom there are no data.
+NO_DATA = "no_filename"
+
 _SHOWN_IN_LOG = 5
 
 
@@ -44,10 +47,12 @@ def read_participants(folder: str | Path, options: Mapping) -> tuple[pd.DataFram
     folder : path
         Where the data set lies; the table's name is relative to it.
     options : mapping
-        The data set's configuration: `participants` (`file`, and the table's column for `subject`,
-        `group` and, where wanted, `age`, `sex`, `site`, `motion`, `head_size`), `groups` (name ->
-        values of the group column, the reference group first), `matching`, `missing_subjects`,
-        `target` (a column of the result that classification predicts; the group by default).
+        The data set's configuration: `participants` (`file`, one name or several of which the first
+        that is there is read, and the table's column for `subject`, `group` and, where wanted, `age`,
+        `sex`, `site`, `motion`, `head_size`; a column is found in another case too if only one fits),
+        `groups` (name -> values of the group column, the reference group first), `matching`,
+        `missing_subjects`, `target` (a column of the result that classification predicts; the group
+        by default).
 
     Returns
     -------
@@ -55,8 +60,8 @@ def read_participants(folder: str | Path, options: Mapping) -> tuple[pd.DataFram
         `subject`, `group`, `target` and the covariates, in the table's order: `age` in years,
         `sex` as F or M, `site` as text.
     dropped : DataFrame
-        People whose group value belongs to no group, and, under ``missing_subjects: drop``, people
-        who lack a value that matching needs.
+        People whose group value belongs to no group, and, under ``missing_subjects: drop``, rows of
+        people without data (`NO_DATA`) and people who lack a value that matching needs.
 
     Raises
     ------
@@ -65,16 +70,15 @@ def read_participants(folder: str | Path, options: Mapping) -> tuple[pd.DataFram
         belongs to, an age that is no number, a sex that is neither M nor F.
     """
     columns = dict(options.get("participants") or {})
-    path = Path(folder) / columns.pop("file", DEFAULT_FILE)
+    files = columns.pop("file", DEFAULT_FILE)
+    paths = [Path(folder) / file for file in ([files] if isinstance(files, str) else files)]
+    path = next((path for path in paths if path.exists()), paths[0])
     table = read_text_table(path, "a table of participants")
     columns = {"subject": "participant_id", "group": "diagnosis"} | columns
     columns = {name: name for name in BY_DEFAULT if name in table} | columns
-    for name, column in columns.items():
-        if column not in table:
-            raise InputError(
-                f"{path}: no column '{column}', which `participants.{name}` names. "
-                f"The columns are {_listed(table)}. Correct the configuration."
-            )
+    columns = {name: _column(table, name, column, path) for name, column in columns.items()}
+    missing = options.get("missing_subjects", "error")
+    table, without_data = _with_data(table, columns["subject"], path, missing)
 
     subjects = table[columns["subject"]]
     _check_subjects(subjects, path)
@@ -83,7 +87,8 @@ def read_participants(folder: str | Path, options: Mapping) -> tuple[pd.DataFram
     )
     outside = people["group"].isna()
     dropped = [
-        dropped_table("subject", people.loc[outside, "subject"], "the group value belongs to no group")
+        without_data,
+        dropped_table("subject", people.loc[outside, "subject"], "the group value belongs to no group"),
     ]
     people = people[~outside].copy()
     for name in (*NUMBERS, *TEXTS):
@@ -95,9 +100,7 @@ def read_participants(folder: str | Path, options: Mapping) -> tuple[pd.DataFram
     matching, target = options.get("matching") or {}, options.get("target", "group")
     for name in dict.fromkeys([*matching.get("exact", ()), *matching.get("callipers", {}), target]):
         if name in columns:
-            people, left_out = _known(
-                people, name, columns[name], path, options.get("missing_subjects", "error")
-            )
+            people, left_out = _known(people, name, columns[name], path, missing)
             dropped.append(left_out)
 
     if target not in people:
@@ -160,6 +163,29 @@ def match_people(
     dropped = [dropped_table("subject", left_out, reason) for reason, left_out in reasons.items()]
     kept = people[people["subject"].isin(labels)].reset_index(drop=True)
     return kept, pd.concat(dropped, ignore_index=True)
+
+
+def _column(table: pd.DataFrame, name: str, column: str, path: Path) -> str:
+    """The table's spelling of a column; copies of one table often differ in case."""
+    alike = [other for other in table if other.lower() == column.lower()]
+    if column not in table and len(alike) != 1:
+        raise InputError(
+            f"{path}: no column '{column}', which `participants.{name}` names. "
+            f"The columns are {_listed(table)}. Correct the configuration."
+        )
+    return column if column in table else alike[0]
+
+
+def _with_data(table: pd.DataFrame, subject: str, path: Path, missing: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Take out the rows that say themselves that there are no data; they share one name."""
+    without = table[subject] == NO_DATA
+    if without.any() and missing == "error":
+        raise InputError(
+            f"{path}, line {table.index[without][0]}: {int(without.sum())} of {len(table)} rows have '{NO_DATA}' for a "
+            "subject, so no data. Remove them, or set `missing_subjects: drop` to go on without."
+        )
+    labels = [f"{NO_DATA} (line {line})" for line in table.index[without]]
+    return table[~without], dropped_table("subject", labels, "the table says that there are no data")
 
 
 def _check_subjects(subjects: pd.Series, path: Path) -> None:
