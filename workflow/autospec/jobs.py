@@ -47,7 +47,8 @@ def job(snakemake):
     except InputError as error:
         _fail(log_file, f"Error: {error}")
     except OSError as error:
-        _fail(log_file, f"Error: {error.filename or ''}: {error.strerror or error}", traceback.format_exc())
+        place = f"{error.filename}: " if error.filename else ""
+        _fail(log_file, f"Error: {place}{error.strerror or error}", traceback.format_exc())
     except Exception as error:
         _fail(log_file, f"Error: {type(error).__name__}: {error} (details in {log_file})", traceback.format_exc())
 

@@ -104,6 +104,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     try:
         yield temporary
         os.replace(temporary, path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a full disk does not say which file it cut short
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
