@@ -94,7 +94,7 @@ def new_figure(width: float, height: float, title: str, foot: str = "", keys: li
     """
     matplotlib.rcParams.update(matplotlib.rcParamsDefault)
     sns.set_theme(style="ticks", rc=_SETTINGS)
-    foot = "\n".join(textwrap.fill(line, int(width / 1.2)) for line in foot.splitlines())
+    foot = "\n".join(textwrap.fill(line, int(width / 1.12)) for line in foot.splitlines())
     head = 10.0 if keys else 6.0
     below = 2.9 * len(foot.splitlines()) + 2.5 if foot else 0.0
     total = height + head + below

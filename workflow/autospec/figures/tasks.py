@@ -69,7 +69,7 @@ def draw_tasks(
     note = (
         f"Above: mean over epochs and {min(seeds.values())} trainings of s / sum s; bands: their range. "
         "Below: Hedges' g_z over trainings with its 95 % interval; right of 0: larger in classification. "
-        f"Filled: q of the paired t test. Family: {effects['family'].iloc[0]}."
+        f"Significance by the paired t test. Family: {effects['family'].iloc[0]}."
     )
     title = f"Tasks: {record['dataset']}, {record['model'].upper()}"
     rows = -(-len(order) // COLUMNS)
