@@ -253,6 +253,20 @@ def test_the_fingerprint_of_a_data_set_changes_with_its_files_and_with_nothing_e
     assert len({first, later, fingerprint()}) == 3
 
 
+@pytest.mark.parametrize(
+    ("output", "logs"),
+    [
+        ("results", "logs/results"),
+        ("results/abide/", "logs/results/abide"),
+        ("../mine", "logs/mine"),
+        ("/scratch/mine", "logs/scratch/mine"),
+        (".", "logs"),
+    ],
+)
+def test_logs_lie_by_output_folder_and_always_under_logs(output, logs):
+    assert configuration.logs_folder(output) == logs
+
+
 def test_what_is_read_does_not_hang_on_how_pairs_are_matched_or_data_are_got():
     dataset = configuration.complete(SMALL)["datasets"]["brains"] | {
         "matching": {"exact": ["sex"], "callipers": {"age": 0.2}}

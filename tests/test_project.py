@@ -48,6 +48,17 @@ def name_of(requirement: str) -> str:
     return re.match(r"[A-Za-z0-9_-]+", requirement)[0]
 
 
+def imported_by(files) -> set[str]:
+    imported = set()
+    for file in files:
+        for node in ast.walk(ast.parse(Path(file).read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported.add(node.module.split(".")[0])
+    return imported
+
+
 def environment(repository, stage) -> dict:
     return yaml.safe_load((repository / "envs" / f"{stage}.yaml").read_text(encoding="utf-8"))
 
@@ -77,16 +88,17 @@ def test_conda_environments_hold_what_the_scripts_of_their_rules_import(reposito
     files += library_files(repository / "workflow", *(f"scripts/{script}" for script in scripts))
     if "preprocess.py" in scripts:
         files += (repository / "workflow" / "autospec" / "data").glob("*.py")
-    imported = set()
-    for file in files:
-        for node in ast.walk(ast.parse(Path(file).read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Import):
-                imported |= {alias.name.split(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom):
-                imported.add(node.module.split(".")[0])
-    foreign = imported - set(sys.stdlib_module_names) - {"autospec", "snakemake"}
+    foreign = imported_by(files) - set(sys.stdlib_module_names) - {"autospec", "snakemake"}
     listed = {IMPORTS.get(name_of(line), name_of(line)) for line in project["optional-dependencies"][stage]}
     assert foreign <= listed, f"not in envs/{stage}.yaml: {foreign - listed}"
+
+
+def test_the_extra_of_the_workflow_holds_what_is_imported_before_any_rule_runs(repository, project):
+    folder = repository / "workflow"
+    files = ["unlock.py", "autospec/configuration.py", "autospec/imports.py", "autospec/errors.py"]
+    foreign = imported_by(folder / file for file in files) - set(sys.stdlib_module_names) - {"autospec"}
+    listed = {IMPORTS.get(name_of(line), name_of(line)) for line in project["optional-dependencies"]["workflow"]}
+    assert foreign and foreign <= listed, foreign - listed
 
 
 def test_every_extra_is_locked_and_no_accelerator_package_is(project, lock):
@@ -123,6 +135,7 @@ def test_continuous_integration_runs_the_tests(repository):
     assert os.access(script, os.X_OK)
     text = script.read_text(encoding="utf-8")
     assert "set -euo pipefail" in text and "make test" in text
+    assert "export CI=true" in text  # absent shared data are a failure there
 
 
 def test_no_file_names_a_machine(tracked):

@@ -1,7 +1,7 @@
-"""Take away the lock that a killed Snakemake left in the working directory.
+"""Take away what a killed Snakemake left in the working directory: its jobs, and its lock.
 
 Snakemake's own lock file outlives it and stops every later run. A run that is alive is left alone;
-jobs that outlived a killed run are waited for, since they may still write.
+jobs that outlived a killed run are waited for, lock or none, since they may still write.
 """
 
 import subprocess
@@ -32,8 +32,6 @@ def snakemakes(folder: Path) -> tuple[list[int], list[int]]:
 
 def main() -> None:
     folder = Path.cwd()
-    if not any(Path(".snakemake/locks").glob("*")):
-        return
     runs, jobs = snakemakes(folder)
     if runs:
         sys.exit(f"Snakemake is at work in this folder already (process {runs[0]}). Wait for it, or stop it.")
@@ -41,7 +39,8 @@ def main() -> None:
         print(f"Waiting for {len(jobs)} job(s) of an interrupted run to end.", flush=True)
     while snakemakes(folder)[1]:
         time.sleep(1)
-    subprocess.run([Path(sys.executable).with_name("snakemake"), "--unlock", "--quiet", "all"], check=True)
+    if any(Path(".snakemake/locks").glob("*")):
+        subprocess.run([Path(sys.executable).with_name("snakemake"), "--unlock", "--quiet", "all"], check=True)
 
 
 if __name__ == "__main__":

@@ -114,7 +114,7 @@ def run(repository, snakemake, tmp_path_factory):
 def test_a_mistake_in_the_data_ends_its_rule_in_one_message_and_leaves_nothing(run, mistake):
     folder, _, process = run
     assert process.returncode != 0
-    log = next((folder / "logs").rglob(f"preprocess/{mistake}.log")).read_text()
+    log = (folder / "logs" / "results" / "preprocess" / f"{mistake}.log").read_text()
     assert log.count("Error:") == 1
     assert log.count(MISTAKES[mistake][1]) == 1
     assert "Traceback" not in log

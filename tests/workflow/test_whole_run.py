@@ -83,7 +83,7 @@ def test_no_subject_stands_in_the_report_or_a_figure(finished):
 
 def test_every_job_leaves_a_log_and_a_benchmark(finished):
     for rule in ("simulate_freesurfer", "preprocess", "pair", "split", "train", "test_groups", "claims", "report"):
-        folder = finished / "logs" / rule
+        folder = finished / "logs" / "results" / "test" / rule
         assert list(folder.glob("*.log")) and list(folder.glob("*.benchmark.tsv")), rule
 
 
@@ -140,6 +140,7 @@ def test_another_option_of_one_model_retrains_that_model_alone(planned):
     assert rules["train"] == 1
 
 
+@pytest.mark.slow
 def test_an_added_seed_trains_itself_alone(copied, snakemake, jobs, finished):
     results = finished / "results" / "test" / "runs"
     before = {path: json.loads(path.read_text()) for path in results.glob("*/seed-0/run.json")}

@@ -184,6 +184,11 @@ def what_is_read(dataset: dict) -> dict:
     return options
 
 
+def logs_folder(output: str) -> str:
+    """Where logs lie: by output folder, so that configurations keep theirs apart, and always under `logs`."""
+    return str(Path("logs", *(part for part in Path(output).parts if part not in (Path(output).anchor, ".."))))
+
+
 def runs(config: dict) -> list[dict]:
     """Every network that the comparisons need, each once, in the order in which they are asked for.
 

@@ -29,6 +29,7 @@ except InputError as error:
     raise WorkflowError(str(error))
 
 OUT = config["output"]
+LOGS = configuration.logs_folder(OUT)
 SEEDS = list(range(config["seeds"]))
 FORMATS = {"pdf": "pdf", "svg": "svg", "png": "png", "table": "tsv"}
 

@@ -9,9 +9,9 @@ rule simulate_freesurfer:
     output:
         folder=directory(f"{OUT}/raw/{{dataset}}"),
     log:
-        "logs/simulate_freesurfer/{dataset}.log",
+        f"{LOGS}/simulate_freesurfer/{{dataset}}.log",
     benchmark:
-        "logs/simulate_freesurfer/{dataset}.benchmark.tsv"
+        f"{LOGS}/simulate_freesurfer/{{dataset}}.benchmark.tsv"
     wildcard_constraints:
         dataset=simulated("freesurfer"),
     conda:
@@ -34,9 +34,9 @@ rule simulate_fmri:
     output:
         folder=directory(f"{OUT}/raw/{{dataset}}"),
     log:
-        "logs/simulate_fmri/{dataset}.log",
+        f"{LOGS}/simulate_fmri/{{dataset}}.log",
     benchmark:
-        "logs/simulate_fmri/{dataset}.benchmark.tsv"
+        f"{LOGS}/simulate_fmri/{{dataset}}.benchmark.tsv"
     wildcard_constraints:
         dataset=simulated("fmri"),
     conda:

@@ -11,9 +11,9 @@ rule figure_spectra:
     output:
         **figure_files("spectra", "{run}", "Spectra over training"),
     log:
-        "logs/figure_spectra/{run}.log",
+        f"{LOGS}/figure_spectra/{{run}}.log",
     benchmark:
-        "logs/figure_spectra/{run}.benchmark.tsv"
+        f"{LOGS}/figure_spectra/{{run}}.benchmark.tsv"
     conda:
         "../../envs/figures.yaml"
     threads: 1
@@ -33,9 +33,9 @@ rule figure_learning:
     output:
         **figure_files("learning", "{run}", "Learning curves"),
     log:
-        "logs/figure_learning/{run}.log",
+        f"{LOGS}/figure_learning/{{run}}.log",
     benchmark:
-        "logs/figure_learning/{run}.benchmark.tsv"
+        f"{LOGS}/figure_learning/{{run}}.benchmark.tsv"
     conda:
         "../../envs/figures.yaml"
     threads: 1
@@ -60,9 +60,9 @@ rule figure_groups:
     output:
         **figure_files("groups", "{run}", "Where groups differ"),
     log:
-        "logs/figure_groups/{run}.log",
+        f"{LOGS}/figure_groups/{{run}}.log",
     benchmark:
-        "logs/figure_groups/{run}.benchmark.tsv"
+        f"{LOGS}/figure_groups/{{run}}.benchmark.tsv"
     conda:
         "../../envs/figures.yaml"
     threads: 1
@@ -83,9 +83,9 @@ rule figure_tasks:
     output:
         **figure_files("tasks", "data-{dataset}_model-{model}", "Tasks compared"),
     log:
-        "logs/figure_tasks/data-{dataset}_model-{model}.log",
+        f"{LOGS}/figure_tasks/data-{{dataset}}_model-{{model}}.log",
     benchmark:
-        "logs/figure_tasks/data-{dataset}_model-{model}.benchmark.tsv"
+        f"{LOGS}/figure_tasks/data-{{dataset}}_model-{{model}}.benchmark.tsv"
     conda:
         "../../envs/figures.yaml"
     threads: 1

@@ -17,9 +17,9 @@ rule preprocess:
         qc=f"{PREPARED}/qc.tsv",
         dropped=f"{PREPARED}/dropped.tsv",
     log:
-        "logs/preprocess/{dataset}.log",
+        f"{LOGS}/preprocess/{{dataset}}.log",
     benchmark:
-        "logs/preprocess/{dataset}.benchmark.tsv"
+        f"{LOGS}/preprocess/{{dataset}}.benchmark.tsv"
     conda:
         "../../envs/preprocessing.yaml"
     threads: 1
@@ -47,9 +47,9 @@ rule pair:
         pairs=f"{PREPARED}/pairs.tsv",
         balance=f"{PREPARED}/balance.tsv",
     log:
-        "logs/pair/{dataset}.log",
+        f"{LOGS}/pair/{{dataset}}.log",
     benchmark:
-        "logs/pair/{dataset}.benchmark.tsv"
+        f"{LOGS}/pair/{{dataset}}.benchmark.tsv"
     conda:
         "../../envs/preprocessing.yaml"
     threads: 1
@@ -71,9 +71,9 @@ rule split:
     output:
         splits=f"{PREPARED}/splits.tsv",
     log:
-        "logs/split/{dataset}.log",
+        f"{LOGS}/split/{{dataset}}.log",
     benchmark:
-        "logs/split/{dataset}.benchmark.tsv"
+        f"{LOGS}/split/{{dataset}}.benchmark.tsv"
     conda:
         "../../envs/preprocessing.yaml"
     threads: 1

@@ -21,9 +21,9 @@ rule report:
     output:
         report=REPORT,
     log:
-        "logs/report/report.log",
+        f"{LOGS}/report/report.log",
     benchmark:
-        "logs/report/report.benchmark.tsv"
+        f"{LOGS}/report/report.benchmark.tsv"
     conda:
         "../../envs/figures.yaml"
     threads: 1

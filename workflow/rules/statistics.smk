@@ -18,9 +18,9 @@ rule test_groups:
         yardsticks=f"{GROUP_TESTS}/yardsticks.tsv",
         overall=f"{GROUP_TESTS}/overall.json",
     log:
-        "logs/test_groups/{run}.log",
+        f"{LOGS}/test_groups/{{run}}.log",
     benchmark:
-        "logs/test_groups/{run}.benchmark.tsv"
+        f"{LOGS}/test_groups/{{run}}.benchmark.tsv"
     conda:
         "../../envs/statistics.yaml"
     threads: 1
@@ -46,9 +46,9 @@ rule compare_tasks:
     output:
         cells=f"{TASK_TESTS}/cells.tsv",
     log:
-        "logs/compare_tasks/data-{dataset}_model-{model}.log",
+        f"{LOGS}/compare_tasks/data-{{dataset}}_model-{{model}}.log",
     benchmark:
-        "logs/compare_tasks/data-{dataset}_model-{model}.benchmark.tsv"
+        f"{LOGS}/compare_tasks/data-{{dataset}}_model-{{model}}.benchmark.tsv"
     conda:
         "../../envs/statistics.yaml"
     threads: 1
@@ -74,9 +74,9 @@ rule claims:
     output:
         claims=CLAIMS,
     log:
-        "logs/claims/claims.log",
+        f"{LOGS}/claims/claims.log",
     benchmark:
-        "logs/claims/claims.benchmark.tsv"
+        f"{LOGS}/claims/claims.benchmark.tsv"
     conda:
         "../../envs/statistics.yaml"
     threads: 1

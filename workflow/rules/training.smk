@@ -17,9 +17,9 @@ rule train:
         metrics=expand(f"{OUT}/runs/{RUN}/seed-{{seed}}/metrics.parquet", seed=SEEDS, allow_missing=True),
         records=expand(f"{OUT}/runs/{RUN}/seed-{{seed}}/run.json", seed=SEEDS, allow_missing=True),
     log:
-        f"logs/train/{RUN}.log",
+        f"{LOGS}/train/{RUN}.log",
     benchmark:
-        f"logs/train/{RUN}.benchmark.tsv"
+        f"{LOGS}/train/{RUN}.benchmark.tsv"
     conda:
         "../../envs/training.yaml"
     threads: 1
