@@ -22,6 +22,7 @@ def run(repository, *arguments) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
 
 
+@pytest.mark.slow
 def test_every_way_runs_on_every_kind_of_model_and_its_spectra_agree_with_float64_lapack(repository):
     lines = [
         line.split("|")[1:-1] for line in run(repository, "--models", *KINDS).splitlines() if "|" in line

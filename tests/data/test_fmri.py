@@ -90,6 +90,7 @@ def test_time_courses_are_the_least_squares_of_the_maps_on_each_volume(cohort):
     np.testing.assert_allclose(dataset.values[row], wanted, atol=2e-3)
 
 
+@pytest.mark.slow
 def test_confounds_are_gone_from_what_is_left(cohort):
     # Without a band nothing but the trend and the confounds is taken out.
     dataset, _, _ = read(cohort, high_pass=None, low_pass=None)
@@ -106,6 +107,7 @@ def test_confounds_are_gone_from_what_is_left(cohort):
     assert np.abs(across).max() > 0.3
 
 
+@pytest.mark.slow
 def test_removing_confounds_recovers_the_simulated_signal(cohort):
     people = pd.read_csv(cohort / "participants.tsv", sep="\t")
     connectivity = dict(zip(("control", "schizophrenia"), simulate_fmri.group_connectivity(1.0), strict=True))
@@ -143,6 +145,7 @@ def test_quality_measures_are_those_of_the_files(cohort):
     assert dataset.people["motion"].tolist() == qc["mean_fd"].tolist()
 
 
+@pytest.mark.slow
 def test_motion_of_the_participants_table_is_kept(copy):
     table = pd.read_csv(copy / "participants.tsv", sep="\t").assign(motion=[0.1, 0.2, 0.3, 0.4])
     table.to_csv(copy / "participants.tsv", sep="\t", index=False)
@@ -150,6 +153,7 @@ def test_motion_of_the_participants_table_is_kept(copy):
     assert dataset.people["motion"].tolist() == [0.1, 0.2, 0.3, 0.4]
 
 
+@pytest.mark.slow
 def test_one_scan_is_in_memory_at_a_time(cohort, monkeypatch):
     # A scan of 120 volumes takes 1.2 MB as float32; four at once would show.
     read(cohort)  # imports and caches
@@ -173,12 +177,14 @@ def _counted(function, calls):
     return counted
 
 
+@pytest.mark.slow
 def test_progress_is_logged_with_the_time_left(cohort, caplog):
     with caplog.at_level(logging.INFO):
         read(cohort)
     assert "4 of 4 scans read, about 0 s left" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_component_outside_one_scan_is_left_out_for_all(copy):
     maps, data = scan(copy, "component_maps.nii.gz"), scan(copy)
     data[maps[..., 3] > 0.2] = 0
@@ -193,6 +199,7 @@ def test_a_component_outside_one_scan_is_left_out_for_all(copy):
     assert qc["coverage"].tolist()[1] < 0.5
 
 
+@pytest.mark.slow
 def test_different_lengths_are_refused_unless_cropping_is_asked_for(copy):
     save(copy, scan(copy)[..., :100])
     (copy / CONFOUNDS).write_text("".join((copy / CONFOUNDS).read_text().splitlines(keepends=True)[:101]))
@@ -221,6 +228,7 @@ def test_compressed_confounds_and_niaks_name_for_displacement_are_read(cohort, t
     )
 
 
+@pytest.mark.slow
 def test_repetition_time_comes_from_header_sidecar_or_configuration(copy):
     for path in copy.glob("sub-*/func/*.json"):
         path.unlink()
@@ -235,6 +243,7 @@ def test_repetition_time_comes_from_header_sidecar_or_configuration(copy):
     assert set(read(copy, repetition_time=2.5)[1]["repetition_time"]) == {2.5}
 
 
+@pytest.mark.slow
 def test_maps_on_another_grid_are_resampled_only_when_asked_for(copy):
     expected = read(copy)[0].values
     maps = nib.load(copy / "component_maps.nii.gz")
@@ -362,6 +371,7 @@ def test_people_without_a_scan_can_be_left_out(copy):
     assert dropped["label"].tolist() == ["sub-0002"]
 
 
+@pytest.mark.slow
 def test_real_scans_go_through(shared_data, tmp_path):
     """Haxby et al. (2001), whole brain at 25 mm; each run stands for a person here."""
     source = shared_data / "fmri_4d" / "pymvpa_haxby" / "haxby2001_sub001"

@@ -40,6 +40,7 @@ def cohens_d(one, other):
     return (one.mean(axis=0) - other.mean(axis=0)) / np.sqrt((one.var(axis=0) + other.var(axis=0)) / 2)
 
 
+@pytest.mark.slow
 def test_planted_connectivity_differences_are_found_and_no_others():
     control, patient = simulate_fmri.group_connectivity(1.0)
     rng = np.random.default_rng(0)

@@ -172,6 +172,7 @@ runs.train_seeds(**arguments)
 """
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bytes(prepared_files, tmp_path):
     files = prepared_files((7, 6))
     settings = SETTINGS | {"training": SETTINGS["training"] | {"epochs": 60}}
@@ -204,6 +205,7 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bytes(prepared_
     assert [contents(Path(folder)) for folder in folders] == quiet
 
 
+@pytest.mark.slow
 def test_a_second_job_waits_for_the_first_and_finds_its_work_done(prepared_files, tmp_path):
     files = prepared_files()
     arguments = {
