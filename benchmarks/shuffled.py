@@ -87,7 +87,7 @@ def analyse(config: dict, comparison: dict, shuffle: int) -> dict:
         "labels": "true" if shuffle == 0 else f"shuffled {shuffle}",
         "pairs": int(pairs["pair"].nunique()),
         "labelings": overall["labelings"],
-        "p": overall["p"],
+        "p_spectra": overall["spectra"]["p"],
         **{f"p_{key}": value["p"] for key, value in overall["statistics"].items()},
         "cells_significant": float(cells["significant"].mean()),
         "across_seeds_significant": float((stability["q"] <= alpha).mean()),
@@ -118,7 +118,7 @@ def main() -> None:
         for row in pool.map(analyse, *zip(*jobs, strict=True)):
             rows.append(row)
             left = (time.perf_counter() - begun) / len(rows) * (len(jobs) - len(rows))
-            print(f"{row['dataset']}, {row['labels']}: p = {row['p']:.3f} ({left:.0f} s left)", flush=True)
+            print(f"{row['dataset']}, {row['labels']}: p = {row['p_spectra']:.3f} ({left:.0f} s left)", flush=True)
     table = pd.DataFrame(rows)
     write_tsv(table, arguments.output or Path(config["output"]) / "shuffled.tsv")
     print(table.to_string(index=False, float_format=lambda value: f"{value:.3f}"))

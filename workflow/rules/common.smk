@@ -92,8 +92,9 @@ def reader(wildcards):
 
 def recorded(wildcards):
     """What a run records; labelings only where a test of groups will read them."""
-    options = {name: config["statistics"][name] for name in RECORDED}
-    return options if RUN.format(**wildcards) in GROUP_RUNS else {**options, "labelings": 0}
+    if RUN.format(**wildcards) in GROUP_RUNS:
+        return {name: config["statistics"][name] for name in RECORDED}
+    return {"labelings": 0, "labelings_seed": 0, "labelings_every": 1, "indices": 1}
 
 
 def run_files(name):
