@@ -129,6 +129,7 @@ def test_removing_confounds_recovers_the_simulated_signal(cohort):
     assert cleaned > raw + 0.02
 
 
+@pytest.mark.slow
 def test_quality_measures_are_those_of_the_files(cohort):
     dataset, qc, _ = read(cohort)
     row = qc.set_index("subject").loc["sub-0002"]
@@ -428,6 +429,7 @@ def test_real_scans_that_are_too_short_or_mislabelled_are_refused(shared_data, t
         read(tmp_path, **options)
 
 
+@pytest.mark.slow
 def test_records_can_be_written_and_read_again(cohort, tmp_path):
     from autospec.data.dataset import check_dataset, read_dataset, write_dataset
 
