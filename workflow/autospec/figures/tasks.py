@@ -92,6 +92,9 @@ def draw_tasks(
     table = table[["panel", "layer", "depth", "name", "index", "mean", "low", "high", "significant"]]
     return figure, table.assign(simulated=record["simulated"])
 
+#: Shares below this are rounding of float32 data; the axis ends here.
+SMALLEST_SHARE = 1e-8
+
 
 def normalised(frame: pd.DataFrame) -> pd.DataFrame:
     """Turn everyone's spectra into shares s / sum s, averaged over epochs; one row a seed and index."""
@@ -123,6 +126,8 @@ def _draw_shares(figure, shares: pd.DataFrame, order: list[str], rows: int) -> N
         axis.set_xlabel("index")
         axis.set_xlim(left=0.5)
         axis.xaxis.set_major_locator(style.MaxNLocator(nbins=4, integer=True))
+        axis.set_yscale("log")
+        axis.set_ylim(bottom=max(axis.get_ylim()[0], SMALLEST_SHARE))
         style.plain_log_ticks(axis)
     for row in axes:
         row[0].set_ylabel("share of the sum")
