@@ -12,19 +12,16 @@ from torch import nn
 
 from autospec.spectra.call import Call, NotObserved, add_gradient
 from autospec.spectra.factors import Factors
+from autospec.spectra.layers.kind import Kind
 
 _PARTS = ("query", "key", "value")
 _PRODUCTS = ("AddmmBackward0", "MmBackward0", "BmmBackward0")
 
 
-class Attention:
+class Attention(Kind):
     """A of each input projection is the module's own argument; that of the output one is saved for backward."""
 
     types = (nn.MultiheadAttention,)
-
-    @staticmethod
-    def refusal(module):
-        return None
 
     @staticmethod
     def weights(module):
@@ -33,10 +30,6 @@ class Attention:
         else:
             inputs = (module.q_proj_weight, module.k_proj_weight, module.v_proj_weight)
         return dict(zip(_PARTS, inputs, strict=True)) | {"out_proj": module.out_proj.weight}
-
-    @staticmethod
-    def before(module):
-        return {}
 
     @staticmethod
     def after(call: Call, arguments, output) -> None:

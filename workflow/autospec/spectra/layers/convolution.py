@@ -8,28 +8,13 @@ import torch
 from torch import nn
 
 from autospec.spectra.call import Call, NotObserved
+from autospec.spectra.layers.kind import Kind
 
 
-class Convolution:
+class Convolution(Kind):
     """A convolution is a linear layer on patches: rows are (sample, position) after im2col."""
 
     types = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-
-    @staticmethod
-    def refusal(module):
-        return None
-
-    @staticmethod
-    def weights(module):
-        return {"": module.weight}
-
-    @staticmethod
-    def before(module):
-        return {}
-
-    @staticmethod
-    def after(call, arguments, output):
-        pass
 
     @staticmethod
     def factors(call: Call, samples: int):

@@ -4,28 +4,13 @@ import torch
 from torch import nn
 
 from autospec.spectra.call import Call, sample_rows
+from autospec.spectra.layers.kind import Kind
 
 
-class Embedding:
+class Embedding(Kind):
     """The weight, (v, d), has the gradient A^T D with A one-hot, (n t, v)."""
 
     types = (nn.Embedding,)
-
-    @staticmethod
-    def refusal(module):
-        return None
-
-    @staticmethod
-    def weights(module):
-        return {"": module.weight}
-
-    @staticmethod
-    def before(module):
-        return {}
-
-    @staticmethod
-    def after(call, arguments, output):
-        pass
 
     @staticmethod
     def factors(call: Call, samples: int):

@@ -5,28 +5,13 @@ from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
 from autospec.spectra.call import Call, sample_rows
 from autospec.spectra.factors import Factors
+from autospec.spectra.layers.kind import Kind
 
 
-class Linear:
+class Linear(Kind):
     """y = x W^T + b: A is x, (n, t, p); D is dL/dy, (n, t, q)."""
 
     types = (nn.Linear, NonDynamicallyQuantizableLinear)
-
-    @staticmethod
-    def refusal(module):
-        return None
-
-    @staticmethod
-    def weights(module):
-        return {"": module.weight}
-
-    @staticmethod
-    def before(module):
-        return {}
-
-    @staticmethod
-    def after(call, arguments, output):
-        pass
 
     @staticmethod
     def factors(call: Call, samples: int) -> dict[str, Factors]:

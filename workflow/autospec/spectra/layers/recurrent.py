@@ -10,9 +10,10 @@ from torch import nn
 
 from autospec.spectra.call import Call, NotObserved
 from autospec.spectra.factors import Factors
+from autospec.spectra.layers.kind import Kind
 
 
-class Recurrent:
+class Recurrent(Kind):
     """Input-hidden and hidden-hidden weights (and an LSTM's projection), each a layer of its own."""
 
     types = (nn.RNN, nn.LSTM, nn.GRU)
