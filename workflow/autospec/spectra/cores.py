@@ -98,7 +98,7 @@ def _stacked_cores(layer, steps, records, quantities) -> list[_Cores]:
         adjoints = torch.stack([rows.adjoints for rows, _ in parts]).flatten(1, 2).double()
     total, p = inputs.shape[1:]
     within = torch.arange(t)
-    which = torch.arange(len(steps))[:, None]
+    which = torch.arange(len(steps), device=inputs.device)[:, None]
     input_gram, adjoint_gram = _Lazy(inputs), _Lazy(adjoints)
     cores = []
     for group in records[steps[0]].groups:

@@ -287,7 +287,7 @@ class SpectralMonitor:
         for layer, before in self._before.items():
             if layer in self._depths:
                 spectrum = self._updates.setdefault((layer, "update", ALL), RunningSpectrum())
-                spectrum.add(singular_values(now[layer] - before).cpu().numpy())
+                spectrum.add(singular_values((now[layer] - before).cpu()).numpy())
         self._before = {}
 
     def _report_nonfinite(self) -> None:
@@ -391,7 +391,7 @@ def _together(tables: list[pa.Table], schema: pa.Schema) -> pa.Table:
 
 def _one_spectrum(matrix: torch.Tensor) -> RunningSpectrum:
     spectrum = RunningSpectrum()
-    spectrum.add(singular_values(matrix).cpu().numpy())
+    spectrum.add(singular_values(matrix.cpu()).numpy())
     return spectrum
 
 

@@ -60,6 +60,8 @@ def train_seeds(
     InputError
         If an input cannot be read, or a seed has no split.
     """
+    # What cuBLAS needs to give the same bytes twice; read when a GPU is first used.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
     torch.use_deterministic_algorithms(True)
