@@ -257,6 +257,18 @@ def test_weight_spectra_are_those_of_the_epochs_end():
     np.testing.assert_allclose(row["singular_values"], exact, rtol=1e-6)
 
 
+def test_an_epoch_without_an_observed_step_has_no_rows():
+    model = perceptron()
+    monitor = SpectralMonitor(model, quantities=("gradient", "weight"))
+    x, labels = batch((20,))
+    for observed in (True, False, True):
+        if observed:
+            with monitor.observe(labels):
+                loss_of(model, x).mean().backward()
+        monitor.end_epoch()
+    assert set(monitor.table()["epoch"].to_pylist()) == {1, 3}
+
+
 def test_an_unknown_quantity_is_refused():
     with pytest.raises(ValueError, match="unknown quantity 'gradients'"):
         SpectralMonitor(perceptron(), quantities=("gradients",))

@@ -19,8 +19,9 @@ from autospec.spectra.decompose import singular_values
 from autospec.spectra.directions import Directions
 from autospec.spectra.factors import join_steps
 from autospec.spectra.labelings import EpochLabelings
+from autospec.spectra.record import Record
 from autospec.spectra.solver import Solver
-from autospec.tables import ALIGNMENTS, DIRECTIONS, LABELINGS, SPECTRA
+from autospec.tables import SPECTRA
 
 QUANTITIES = ("activation", "adjoint", "gradient", "weight", "update")
 ALL = "all"
@@ -124,10 +125,7 @@ class SpectralMonitor:
         self.epoch = 1
         self.first_nonfinite: dict | None = None
         self.seconds = {"spectra": 0.0, "labelings": 0.0}
-        self._rows: list[dict] = []
-        self._labeling_tables: list[pa.Table] = []
-        self._direction_tables: list[pa.Table] = []
-        self._alignment_tables: list[pa.Table] = []
+        self._record = Record()
         self._depths: dict[str, int] = {}
         self._before: dict[str, torch.Tensor] = {}
         self._held: list[tuple] = []
@@ -240,38 +238,41 @@ class SpectralMonitor:
         if self._before:
             self._take_update()
         running = self.solver.finish()
-        if "weight" in self.quantities:
+        if "weight" in self.quantities and self._steps:
             running |= self._weights(running)
         running |= self._updates
-        for (layer, quantity, group), spectrum in running.items():
-            self._rows.append(
-                {
-                    "epoch": self.epoch,
-                    "layer": layer,
-                    "depth": self._depths[layer],
-                    "quantity": quantity,
-                    "group": group,
-                    "batch": self._samples / self._steps,
-                    "n": self._seen[group],
-                    "steps": spectrum.steps,
-                    "singular_values": spectrum.mean.astype(np.float32),
-                    "singular_values_sd": spectrum.deviation().astype(np.float32),
-                }
-            )
+        self._record.add("spectra", pa.Table.from_pylist(self._spectra_rows(running), schema=SPECTRA))
         if self._directions is not None:
-            self._direction_tables.append(self._directions.table(self.epoch))
+            self._record.add("directions", self._directions.table(self.epoch))
         if self._alignments is not None:
             weights = self.capture.weights()
             ordered = {layer: weights[layer] for layer in self._depths if layer in weights}
-            self._alignment_tables.append(self._alignments.table(self.epoch, ordered))
+            self._record.add("alignments", self._alignments.table(self.epoch, ordered))
         self.seconds["spectra"] += time.perf_counter() - begun
         if self._labelings.steps:
             begun = time.perf_counter()
-            self._labeling_tables.append(self._labelings.table(self.epoch, self._depths))
+            self._record.add("labelings", self._labelings.table(self.epoch, self._depths))
             self.seconds["labelings"] += time.perf_counter() - begun
         self.epoch += 1
         self._start_epoch()
         self._report_nonfinite()
+
+    def _spectra_rows(self, running: dict) -> list[dict]:
+        return [
+            {
+                "epoch": self.epoch,
+                "layer": layer,
+                "depth": self._depths[layer],
+                "quantity": quantity,
+                "group": group,
+                "batch": self._samples / self._steps,
+                "n": self._seen[group],
+                "steps": spectrum.steps,
+                "singular_values": spectrum.mean.astype(np.float32),
+                "singular_values_sd": spectrum.deviation().astype(np.float32),
+            }
+            for (layer, quantity, group), spectrum in running.items()
+        ]
 
     def _weights(self, running) -> dict:
         seen = {layer for layer, _, _ in running}
@@ -309,19 +310,19 @@ class SpectralMonitor:
 
     def table(self) -> pa.Table:
         """Spectra of all finished epochs, in the schema ``autospec.tables.SPECTRA``."""
-        return pa.Table.from_pylist(self._rows, schema=SPECTRA)
+        return self._record.table("spectra")
 
     def labeling_table(self) -> pa.Table:
         """Spectra of all labelings, in the schema ``autospec.tables.LABELINGS``."""
-        return _together(self._labeling_tables, LABELINGS)
+        return self._record.table("labelings")
 
     def direction_table(self) -> pa.Table:
         """Leading directions, in the schema ``autospec.tables.DIRECTIONS``."""
-        return _together(self._direction_tables, DIRECTIONS)
+        return self._record.table("directions")
 
     def alignment_table(self) -> pa.Table:
         """Cosines and alignments, in the schema ``autospec.tables.ALIGNMENTS``."""
-        return _together(self._alignment_tables, ALIGNMENTS)
+        return self._record.table("alignments")
 
     def close(self) -> None:
         """Leave the model as it was, and end the second thread."""
@@ -332,19 +333,12 @@ class SpectralMonitor:
         """What a resumed run needs, at an epoch's end: plain numbers, text and tensors."""
         if self._steps:
             raise RuntimeError("the monitor's state is taken between epochs: call end_epoch() first")
-        rows = [
-            row | {name: torch.from_numpy(row[name]) for name in ("singular_values", "singular_values_sd")}
-            for row in self._rows
-        ]
         return {
             "epoch": self.epoch,
             "depths": dict(self._depths),
             "first_nonfinite": self.first_nonfinite,
-            "rows": rows,
+            "record": self._record.state_dict(),
             "seconds": dict(self.seconds),
-            "labelings": _to_bytes(self.labeling_table()),
-            "directions": _to_bytes(self.direction_table()),
-            "alignments": _to_bytes(self.alignment_table()),
         }
 
     def load_state_dict(self, state: dict) -> None:
@@ -352,13 +346,7 @@ class SpectralMonitor:
         self.epoch = state["epoch"]
         self.first_nonfinite = state["first_nonfinite"]
         self._depths, self.seconds = dict(state["depths"]), dict(state["seconds"])
-        self._rows = [
-            row | {name: row[name].numpy() for name in ("singular_values", "singular_values_sd")}
-            for row in state["rows"]
-        ]
-        self._labeling_tables = _nonempty(_from_bytes(state["labelings"]))
-        self._direction_tables = _nonempty(_from_bytes(state["directions"]))
-        self._alignment_tables = _nonempty(_from_bytes(state["alignments"]))
+        self._record.load_state_dict(state["record"])
         self._start_epoch()
 
 
@@ -385,10 +373,6 @@ class Step:
         return {name: torch.tensor(rows) for name, rows in samples.items()} | {ALL: torch.arange(len(self.groups))}
 
 
-def _together(tables: list[pa.Table], schema: pa.Schema) -> pa.Table:
-    return pa.concat_tables(tables).unify_dictionaries() if tables else schema.empty_table()
-
-
 def _one_spectrum(matrix: torch.Tensor) -> RunningSpectrum:
     spectrum = RunningSpectrum()
     spectrum.add(singular_values(matrix.cpu()).numpy())
@@ -405,19 +389,3 @@ def _join_passes(held: list[tuple]) -> tuple:
     if all(part is not None for part in labelings):
         masks = torch.cat([torch.as_tensor(part, dtype=torch.bool) for part in labelings], dim=1)
     return joined, join_steps(layers, [len(step.groups) for step in steps]), masks
-
-
-def _nonempty(table: pa.Table) -> list[pa.Table]:
-    return [table] if len(table) else []
-
-
-def _to_bytes(table: pa.Table) -> torch.Tensor:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    return torch.from_numpy(np.frombuffer(sink.getvalue(), dtype=np.uint8).copy())
-
-
-def _from_bytes(data: torch.Tensor) -> pa.Table:
-    with pa.ipc.open_stream(pa.py_buffer(data.numpy())) as reader:
-        return reader.read_all()
