@@ -12,10 +12,11 @@ from matplotlib.collections import QuadMesh
 from scipy import stats
 
 from autospec.errors import InputError
+from autospec.figures import style
 from autospec.figures.groups import draw_groups
 from autospec.figures.learning import draw_learning
 from autospec.figures.spectra import draw_spectra
-from autospec.figures.tasks import draw_tasks
+from autospec.figures.tasks import SMALLEST_SHARE, _draw_shares, draw_tasks
 
 GROUP_FILES = ("cells.tsv", "layers.tsv", "stability.tsv", "overall.json")
 SUMMARIES = {
@@ -197,6 +198,26 @@ def test_tasks_are_drawn_as_shares_of_the_sum(drawings, records):
     line = next(line for line in axis.lines if line.get_label() == "classification")
     expected = (spectra / spectra.sum(axis=1, keepdims=True)).mean(axis=0)
     np.testing.assert_allclose(line.get_ydata(), expected, rtol=1e-6)
+
+
+def test_a_layer_with_a_narrow_spectrum_does_not_cut_the_others_off():
+    """The first layer has one singular value, the second shares down to 1e-6, and one of rounding."""
+    values = {"first": [1.0], "second": [0.9, 1e-3, 1e-6, 1e-12]}
+    shares = pd.DataFrame(
+        [
+            {"layer": layer, "task": task, "index": index, "mean": value, "low": value / 2, "high": value * 2}
+            for layer, layer_values in values.items()
+            for task in ("autoencoding", "classification")
+            for index, value in enumerate(layer_values, start=1)
+        ]
+    )
+    figure = style.new_figure(style.TWO_COLUMNS, 80, "Tasks")
+    _draw_shares(figure, shares, list(values), rows=1)
+    for axis in figure.axes:
+        low, high = axis.get_ylim()
+        assert SMALLEST_SHARE / 1.01 <= low <= 5e-7 and high >= 1.0
+    (alone, _) = figure.axes[0].lines
+    assert alone.get_marker() == "o"
 
 
 def test_only_layers_of_both_tasks_are_compared(drawings):

@@ -120,14 +120,17 @@ def _draw_shares(figure, shares: pd.DataFrame, order: list[str], rows: int) -> N
         for task, colour in zip(TASKS, style.TASKS, strict=True):
             line = shares[(shares["layer"] == layer) & (shares["task"] == task)]
             line = line[line["low"] > 0]
-            axis.plot(line["index"], line["mean"], color=colour, linestyle=DASHES[task], label=task)
+            alone = "o" if len(line) == 1 else ""
+            axis.plot(line["index"], line["mean"], color=colour, linestyle=DASHES[task], marker=alone, label=task)
             axis.fill_between(line["index"], line["low"], line["high"], color=colour, alpha=0.2, linewidth=0)
         axis.set_title(layer)
         axis.set_xlabel("index")
         axis.set_xlim(left=0.5)
         axis.xaxis.set_major_locator(style.MaxNLocator(nbins=4, integer=True))
-        axis.set_yscale("log")
-        axis.set_ylim(bottom=max(axis.get_ylim()[0], SMALLEST_SHARE))
+    # The axes share their scale, so its end is set when all layers are drawn.
+    axes.flat[0].set_yscale("log")
+    axes.flat[0].set_ylim(bottom=max(axes.flat[0].get_ylim()[0], SMALLEST_SHARE))
+    for axis in axes.flat[: len(order)]:
         style.plain_log_ticks(axis)
     for row in axes:
         row[0].set_ylabel("share of the sum")
