@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
+from networks import Tied
 from torch import nn
 
 from autospec.spectra.monitor import SpectralMonitor
@@ -33,17 +34,6 @@ class WithStates(nn.Module):
         output, final = self.layer(x, (start, start + 1) if isinstance(self.layer, nn.LSTM) else start)
         final = torch.cat(final) if isinstance(self.layer, nn.LSTM) else final
         return torch.cat([output.flatten(1), final.transpose(0, 1).flatten(1)], dim=1)
-
-
-class Tied(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.embedding = nn.Embedding(11, 6)
-        self.read_out = nn.Linear(6, 11, bias=False)
-        self.read_out.weight = self.embedding.weight
-
-    def forward(self, x):
-        return self.read_out(self.embedding((x[..., 0] * 3).long().abs() % 11))
 
 
 class Mixed(nn.Module):

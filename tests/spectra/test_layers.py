@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from networks import Tied
 from torch import nn
 
 from autospec.spectra.monitor import SpectralMonitor
@@ -50,19 +51,6 @@ class Tokens(nn.Module):
 
     def forward(self, x):
         return self.head(self.embedding((x[..., 0] * 3).long().abs() % 11))
-
-
-class Tied(nn.Module):
-    """One weight in an embedding and in the read-out."""
-
-    def __init__(self):
-        super().__init__()
-        self.embedding = nn.Embedding(11, 6)
-        self.read_out = nn.Linear(6, 11, bias=False)
-        self.read_out.weight = self.embedding.weight
-
-    def forward(self, x):
-        return self.read_out(self.embedding((x[..., 0] * 3).long().abs() % 11))
 
 
 class TwiceCalled(nn.Module):
