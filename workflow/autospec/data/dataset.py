@@ -24,8 +24,9 @@ class Dataset:
     values : ndarray of float32, shape (subjects, features), (subjects, time, components)
         or (subjects, height, width)
     people : DataFrame
-        One row a subject, in the order of `values`: `subject` (str), `group` (one of `groups`),
-        `target` (str, what classification predicts) and, where known, `age` (years),
+        One row a subject, in the order of `values`: `subject` (str, unique), `person` (str, the same in
+        all sessions or windows of one human being; the subject where a reader does not say), `group` (one
+        of `groups`), `target` (str, what classification predicts) and, where known, `age` (years),
         `sex` (F or M), `site`, `head_size` (mm^3), `motion` (mean frame-wise displacement, mm).
     features : list of str
         Names along the last axis.
@@ -45,6 +46,12 @@ class Dataset:
     simulated: bool
     description: str
 
+    def __post_init__(self):
+        if "person" not in self.people:
+            people = self.people.copy()
+            people.insert(people.columns.get_loc("subject") + 1, "person", people["subject"])
+            object.__setattr__(self, "people", people)
+
 
 def check_dataset(dataset: Dataset, origin: str) -> None:
     """Refuse what no later step could use.
@@ -52,7 +59,8 @@ def check_dataset(dataset: Dataset, origin: str) -> None:
     Raises
     ------
     InputError
-        A duplicated subject, a group with fewer than two subjects, a value that is not finite.
+        A duplicated subject, a person in both groups, a group with fewer than two people, a value that
+        is not finite.
     """
     people = dataset.people
     if len(people) != len(dataset.values):
@@ -63,8 +71,14 @@ def check_dataset(dataset: Dataset, origin: str) -> None:
             f"{origin}: subject {repeated.iloc[0]} stands {int((people['subject'] == repeated.iloc[0]).sum())} times; "
             "each subject may stand once. Remove the repeated rows."
         )
+    groups_of = people.groupby("person", sort=False)["group"].nunique()
+    if (groups_of > 1).any():
+        raise InputError(
+            f"{origin}: person {groups_of.index[groups_of > 1][0]} has sessions in both groups; a person may be in "
+            f"one ({int((groups_of > 1).sum())} people are in both). Correct the participants table."
+        )
     for group in dataset.groups:
-        count = int((people["group"] == group).sum())
+        count = people.loc[people["group"] == group, "person"].nunique()
         if count < 2:
             raise InputError(
                 f"{origin}: group '{group}' has {count} subject(s); at least 2 are needed. "

@@ -198,7 +198,7 @@ def paired_values(dataset, pairs):
 def _check_variables(name, people, exact, callipers):
     for variable in [*exact, *callipers]:
         if variable not in people:
-            known = ", ".join(column for column in people if column not in ("subject", "group", "target"))
+            known = ", ".join(column for column in people if column not in ("subject", "person", "group", "target"))
             raise InputError(
                 f"data set '{name}': matching on '{variable}', but people have only {known or 'no covariates'}. "
                 "Name the column under `participants` in the configuration, or leave it out of `matching`."
