@@ -27,6 +27,7 @@ def simulated_pairs(people=32):
     return pd.DataFrame(
         {
             "pair": np.arange(people) // 2,
+            "match": np.arange(people) // 2,
             "group": np.array(GROUPS)[np.arange(people) % 2],
             "subject": [f"s{i:02d}" for i in range(people)],
         }

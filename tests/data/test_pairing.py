@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 import logging
 import time
@@ -29,6 +30,23 @@ def random_cohort(n, seed):
         sex=generator.choice(["F", "M"], n),
         site=generator.choice(["A", "B", "C"], n),
     )
+
+
+def numbered_pairs(matches):
+    """One pair for each entry: the number of its match."""
+    matches = list(matches)
+    return pd.DataFrame({"pair": np.repeat(np.arange(len(matches)), 2), "match": np.repeat(matches, 2)})
+
+
+def sessions(people, counts, seed=0):
+    """A cohort in which each person of another has so many sessions, in random order; age moves between them."""
+    generator = np.random.default_rng(seed)
+    rows = people.loc[people.index.repeat(counts)].reset_index(drop=True)
+    rows["person"] = rows["subject"]
+    rows["subject"] = rows["person"] + "_" + rows.groupby("person").cumcount().add(1).astype(str)
+    rows["age"] += generator.normal(0, 0.1, len(rows))
+    rows = rows.iloc[generator.permutation(len(rows))].reset_index(drop=True)
+    return Dataset("cohort", np.zeros((len(rows), 1)), rows, ["a"], GROUPS, True, "Made for a test.")
 
 
 def by_group(pairs):
@@ -67,7 +85,7 @@ def test_pairs_agree_exactly_within_exact_variables_and_within_every_calliper():
         assert abs(one["age"] - two["age"]) <= 0.3 * data.people["age"].std() + 1e-9
         assert abs(one["motion"] - two["motion"]) <= 0.5 * data.people["motion"].std() + 1e-9
     assert pairs["subject"].is_unique
-    assert list(pairs) == ["pair", "group", "subject", "site", "sex", "age", "motion"]
+    assert list(pairs) == ["pair", "match", "group", "subject", "site", "sex", "age", "motion"]
 
 
 def test_pairing_does_not_depend_on_the_order_of_the_file():
@@ -186,13 +204,93 @@ def test_paired_values_are_the_two_people_of_each_pair():
 
 
 def test_swaps_begin_with_the_truth_and_are_fair_coins_fixed_by_the_seed():
-    swaps = draw_swaps(300, 1000, 7)
+    pairs = numbered_pairs(range(300))
+    swaps = draw_swaps(pairs, 1000, 7)
     assert swaps.shape == (1000, 300) and swaps.dtype == bool
     assert not swaps[0].any()
     # 299 700 coins: 4 standard deviations are 0.0037 of them.
     assert abs(swaps[1:].mean() - 0.5) < 0.0037
-    np.testing.assert_array_equal(draw_swaps(300, 200, 7), swaps[:200])
-    assert (draw_swaps(300, 1000, 8)[1:] != swaps[1:]).any()
+    np.testing.assert_array_equal(draw_swaps(pairs, 200, 7), swaps[:200])
+    assert (draw_swaps(pairs, 1000, 8)[1:] != swaps[1:]).any()
+
+
+def test_sessions_of_two_people_are_paired_with_one_another_and_never_across_matches():
+    people = random_cohort(80, 4).people
+    counts = np.random.default_rng(1).integers(1, 4, 80)
+    data = sessions(people, counts)
+    pairs, balance = pair_people(data, ["sex"], {"age": 0.3})
+    person = pairs["subject"].map(data.people.set_index("subject")["person"])
+    assert pairs["subject"].is_unique
+    assert person.groupby(pairs["match"]).nunique().eq(2).all()
+    assert pairs["match"].groupby(person).nunique().eq(1).all()
+    has = dict(zip(people["subject"], counts, strict=True))
+    for _, pair_person in person.groupby(pairs["match"]):
+        assert len(pair_person) == 2 * min(has[one] for one in set(pair_person))
+    assert [len(set(two)) for two in person.to_numpy().reshape(-1, 2)] == [2] * (len(pairs) // 2)
+    assert pairs["group"].to_numpy().reshape(-1, 2).tolist() != [list(GROUPS)] * (len(pairs) // 2)
+    # People are counted, not their sessions.
+    everyone = balance[balance["variable"] == "people"].set_index("stage")
+    assert everyone.loc["before", ["n_reference", "n_other"]].sum() == 80
+    assert everyone.loc["after", ["n_reference", "n_other"]].sum() == 2 * pairs["match"].nunique()
+
+
+def test_people_are_matched_as_they_would_be_without_the_further_sessions():
+    data = random_cohort(80, 4)
+    double = dataclasses.replace(
+        data,
+        values=data.values.repeat(2, axis=0),
+        people=data.people.loc[data.people.index.repeat(2)]
+        .assign(subject=[f"{person}_{place % 2}" for place, person in enumerate(data.people["subject"].repeat(2))])
+        .reset_index(drop=True),
+    )
+    one, two = (pair_people(each, ["site", "sex"], {"age": 0.2})[0] for each in (data, double))
+    assert two["subject"].str[:-2].tolist() == [
+        subject for pair in one["subject"].to_numpy().reshape(-1, 2) for subject in (*pair, *pair)
+    ]
+
+
+def test_sessions_that_differ_in_what_must_be_equal_are_refused():
+    data = sessions(random_cohort(40, 4).people, np.full(40, 2))
+    data.people.loc[data.people["subject"] == "sub-0003_2", "site"] = "D"
+    with pytest.raises(InputError, match="column 'site': 1 people have sessions that differ in it"):
+        pair_people(data, ["site"], {})
+
+
+def test_pairs_of_one_match_swap_together():
+    matches = [0, 0, 1, 2, 2, 2]
+    swaps = draw_swaps(numbered_pairs(matches), 500, 1)
+    people = draw_swaps(numbered_pairs(range(3)), 500, 1)
+    np.testing.assert_array_equal(swaps, people[:, matches])
+
+
+def test_a_site_with_one_group_alone_is_warned_of_loudly(caplog):
+    data = random_cohort(90, 2)
+    data.people.loc[data.people["site"] == "B", "group"] = "patient"
+    _, balance = pair_people(data, ["site"])
+    count = int((data.people["site"] == "B").sum())
+    text = f"SITE AND GROUP GO TOGETHER at site B: its {count} people are all patient."
+    assert text in caplog.text
+    warned = balance[balance["warning"] != ""]
+    assert warned[["variable", "level", "stage"]].to_numpy().tolist() == [["site", "B", "before"]]
+    assert warned["warning"].iloc[0].startswith(text)
+
+
+def test_sites_that_are_the_groups_are_warned_of_and_named_where_nobody_can_be_paired(caplog):
+    data = random_cohort(90, 2)
+    data.people["group"] = np.where(data.people["site"] == "B", "patient", "control")
+    _, balance = pair_people(data)
+    text = "SITE AND GROUP CANNOT BE TOLD APART: none of the 3 sites has people of both control and patient"
+    assert text in caplog.text
+    assert balance.loc[balance["variable"] == "people", "warning"].str.startswith(text).all()
+    with pytest.raises(InputError, match="found 0 pair.*Note: SITE AND GROUP CANNOT BE TOLD APART"):
+        pair_people(data, ["site"])
+
+
+def test_one_site_is_no_confounding():
+    data = random_cohort(60, 2)
+    data.people["site"] = "A"
+    _, balance = pair_people(data)
+    assert (balance["warning"] == "").all()
 
 
 def test_abide_pairs_within_site_and_sex_in_seconds(shared_data):

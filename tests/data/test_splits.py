@@ -14,6 +14,7 @@ def make(pairs, sites):
     frame = pd.DataFrame(
         {
             "pair": np.repeat(np.arange(pairs), 2),
+            "match": np.repeat(np.arange(pairs), 2),
             "group": ["control", "patient"] * pairs,
             "subject": [f"sub-{number}" for number in range(2 * pairs)],
         }
@@ -68,6 +69,19 @@ def test_without_a_site_or_with_pairs_across_sites_the_split_works():
     assert len(split_pairs(frame, people[["subject"]], [0], 0.2)) == 20
     people["site"] = ["A", "B"] * 20
     assert (split_pairs(frame, people, [0], 0.2)["part"] == "test").sum() == 4
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_all_sessions_of_a_person_are_in_one_part(seed):
+    frame, people = make(60, 3)
+    frame["match"] = np.repeat(np.random.default_rng(seed).integers(0, 20, 60), 2)
+    splits = split_pairs(frame, people.assign(site="A"), [seed], 0.2)
+    assert splits["pair"].tolist() == list(range(60))
+    part = splits.set_index("pair")["part"].reindex(frame["pair"]).to_numpy()
+    parts = pd.Series(part).groupby(frame["match"].to_numpy()).nunique()
+    assert (parts == 1).all()
+    tested = pd.Series(part).groupby(frame["match"].to_numpy()).first() == "test"
+    assert tested.sum() == round(0.2 * len(tested))
 
 
 def test_three_pairs_are_refused():

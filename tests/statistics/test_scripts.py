@@ -71,7 +71,7 @@ def test_from_a_data_set_to_the_table_of_claims(run_script, make_run, tmp_path, 
     assert set(pairs["subject"]) <= set(people["subject"])
     assert len(read_tsv(split["splits"])) == 3 * count
 
-    swaps = draw_swaps(count, STATISTICS["labelings"], STATISTICS["labelings_seed"])
+    swaps = draw_swaps(pairs, STATISTICS["labelings"], STATISTICS["labelings_seed"])
     records = {}
     for task in ("autoencoding", "classification"):
         for seed in range(3):

@@ -123,7 +123,7 @@ def test_a_labeling_is_what_the_truth_would_be_if_its_pairs_were_swapped(prepare
     files = prepared_files(shape)
     settings = SETTINGS | {"statistics": SETTINGS["statistics"] | {"labelings": 3}}
     first = train(files, tmp_path / "first", settings=settings, model=model)
-    swaps = draw_swaps(16, 3, SETTINGS["statistics"]["labelings_seed"])
+    swaps = draw_swaps(read_tsv(files["pairs"]), 3, SETTINGS["statistics"]["labelings_seed"])
     assert swaps[2].any()
     pairs, dataset = read_tsv(files["pairs"]), read_dataset(files["data"])
     other = {"control": "patient", "patient": "control"}

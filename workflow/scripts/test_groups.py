@@ -22,11 +22,11 @@ with job(snakemake):
     cells, layers, overall = compare_groups(records, **level)
     stability = stability_over_trainings(records, options["indices"], **level)
     reference, other = paired_values(read_dataset(snakemake.input.data), pairs)
-    swaps = draw_swaps(len(reference), options["labelings"], options["labelings_seed"])
+    swaps = draw_swaps(pairs, options["labelings"], options["labelings_seed"])
     simulated = overall["simulated"]
     write_tsv(cells.assign(simulated=simulated), snakemake.output.cells)
     write_tsv(layers.assign(simulated=simulated), snakemake.output.layers)
     write_tsv(stability.assign(simulated=simulated), snakemake.output.stability)
     yardsticks = compare_inputs(reference, other, swaps)
     write_tsv(yardsticks.assign(simulated=simulated), snakemake.output.yardsticks)
-    write_json(overall | {"pairs": len(reference)}, snakemake.output.overall)
+    write_json(overall | {"pairs": pairs["match"].nunique()}, snakemake.output.overall)

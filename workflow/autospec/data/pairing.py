@@ -11,6 +11,9 @@ from autospec.errors import InputError
 NUMERIC = ("age", "head_size", "motion")
 CATEGORICAL = ("sex", "site")
 
+#: Stands for every site at once in `confounded_sites`; no site has an empty name.
+ALL_SITES = ""
+
 _FEW = 40
 
 
@@ -38,68 +41,133 @@ def pair_people(dataset, exact=(), callipers=None, seed=0):
     Returns
     -------
     pairs : DataFrame
-        Two rows a pair: `pair` (0, 1, ...), `group`, `subject` and the matching variables. The
-        order of pairs, and which of the two people stands first, are random: nothing but the
-        column `group` tells who belongs to which group.
+        Two rows a pair: `pair` (0, 1, ...), `match`, `group`, `subject` and the matching variables. A
+        match is two people; where people have several sessions or windows, the first of one and the
+        first of the other are a pair, the second and the second another, of the same match. The order
+        of matches, and which of the two people stands first, are random: nothing but the column
+        `group` tells who belongs to which group.
     balance : DataFrame
         See `balance_table`.
 
     Raises
     ------
     InputError
-        A matching variable that does not exist, is not a number where it must be or is missing for
-        some people; fewer than two pairs.
+        A matching variable that does not exist, is not a number where it must be, is missing for
+        some people or, if it must be equal, differs between sessions of a person; fewer than two pairs.
     """
     exact, callipers = list(exact), dict(callipers or {})
-    people = dataset.people[dataset.people["group"].isin(dataset.groups)]
-    _check_variables(dataset.name, people, exact, callipers)
+    rows = dataset.people[dataset.people["group"].isin(dataset.groups)]
+    _check_variables(dataset.name, rows, exact, callipers)
+    people = one_row_a_person(rows)
 
     # Sorting first makes the result independent of the file's order, shuffling makes ties random.
     generator = np.random.default_rng(seed)
-    shuffled = people.sort_values("subject").iloc[generator.permutation(len(people))]
+    shuffled = people.sort_values("person").iloc[generator.permutation(len(people))]
     scaled = _in_standard_deviations(shuffled, callipers)
     limits = np.array(list(callipers.values()), dtype=float)
     is_other = (shuffled["group"] == dataset.groups[1]).to_numpy()
 
     matched = []
-    for rows in _strata(shuffled, exact):
-        reference, other = rows[~is_other[rows]], rows[is_other[rows]]
+    for stratum in _strata(shuffled, exact):
+        reference, other = stratum[~is_other[stratum]], stratum[is_other[stratum]]
         left, right = _assign(scaled[reference], scaled[other], limits)
         matched.append(np.column_stack([reference[left], other[right]]))
     matched = np.concatenate(matched)
+    confounded = confounded_sites(people, dataset.groups)
+    for text in confounded.values():
+        logging.warning("%s: %s", dataset.name, text)
     if len(matched) < 2:
         raise InputError(
             f"data set '{dataset.name}': found {len(matched)} pair(s) among {int((~is_other).sum())} people "
             f"of '{dataset.groups[0]}' and {int(is_other.sum())} of '{dataset.groups[1]}', wanted at least 2. "
             "Widen the callipers or match on fewer variables (`matching` in the configuration)."
+            f"{' Note: ' + confounded[ALL_SITES] if ALL_SITES in confounded else ''}"
         )
-    # A draw of its own numbers the pairs and orders each: positions in the shuffled order are those that the
+    # A draw of its own numbers the matches and orders each: positions in the shuffled order are those that the
     # assignment saw, one group against the other.
     place = generator.permutation(len(people))
     matched = np.take_along_axis(matched, np.argsort(place[matched], axis=1), axis=1)
     matched = matched[np.argsort(place[matched[:, 0]])]
-    pairs = shuffled.iloc[matched.ravel()][["group", "subject", *exact, *callipers]].reset_index(drop=True)
-    pairs.insert(0, "pair", np.repeat(np.arange(len(matched)), 2))
+    persons = shuffled["person"].to_numpy()[matched]
+    pairs = _session_pairs(rows, persons)[["pair", "match", "group", "subject", *exact, *callipers]]
 
     logging.info(
-        "%s: %d pairs; %d of %d people have no partner and are left out",
-        dataset.name, len(matched), len(people) - len(pairs), len(people),
+        "%s: %d matched pairs of people; %d of %d people have no partner and are left out",
+        dataset.name, len(matched), len(people) - 2 * len(matched), len(people),
     )  # fmt: skip
+    surplus = int(rows["person"].isin(persons.ravel()).sum()) - len(pairs)
+    if surplus:
+        logging.info("%s: %d sessions of paired people have no counterpart and are left out", dataset.name, surplus)
     if len(matched) < _FEW:
         logging.warning(
             "%s: only %d pairs. With fewer than %d the tests of groups find little.",
             dataset.name, len(matched), _FEW,
         )  # fmt: skip
-    return pairs, balance_table(people, pairs, dataset.groups, exact, callipers)
+    kept = people["person"].isin(persons.ravel())
+    return pairs, balance_table(people, people[kept], dataset.groups, exact, callipers)
 
 
-def balance_table(people, pairs, groups, exact=(), callipers=()):
+def one_row_a_person(people):
+    """Bring several sessions or windows of a person to one row: means of numbers, the first of everything else.
+
+    Parameters
+    ----------
+    people : DataFrame
+        As in `Dataset`.
+
+    Returns
+    -------
+    DataFrame
+        In the order in which people first occur.
+    """
+    if not people["person"].duplicated().any():
+        return people
+    numbers = [name for name in NUMERIC if name in people]
+    return people.groupby("person", sort=False, as_index=False).agg(
+        {name: "mean" if name in numbers else "first" for name in people if name != "person"}
+    )
+
+
+def confounded_sites(people, groups):
+    """Say which sites hold people of one group alone.
+
+    What differs between such a site and the others cannot be told from what differs between the groups.
+
+    Parameters
+    ----------
+    people : DataFrame
+        `group` and, where known, `site`.
+    groups : (str, str)
+
+    Returns
+    -------
+    dict of str to str
+        Site -> a warning; under `ALL_SITES` instead, if no site has both groups. Nothing where everyone
+        comes from one site or no site is known.
+    """
+    if "site" not in people or people["site"].nunique() < 2:
+        return {}
+    counts = pd.crosstab(people["site"], people["group"]).reindex(columns=list(groups), fill_value=0)
+    alone = counts[(counts == 0).any(axis=1)]
+    if len(alone) == len(counts):
+        return {
+            ALL_SITES: f"SITE AND GROUP CANNOT BE TOLD APART: none of the {len(counts)} sites has people of both "
+            f"{groups[0]} and {groups[1]}, so any difference between the groups may be one between sites."
+        }
+    return {
+        site: f"SITE AND GROUP GO TOGETHER at site {site}: its {int(row.sum())} people are all {row.idxmax()}. Match "
+        "on site (`matching: exact`), which leaves them out, or leave the site out."
+        for site, row in alone.iterrows()
+    }
+
+
+def balance_table(people, kept, groups, exact=(), callipers=()):
     """How alike the two groups are, before matching and after.
 
     Parameters
     ----------
-    people, pairs : DataFrame
-        Everyone, and who was matched (`subject` tells).
+    people, kept : DataFrame
+        Everyone, and who was matched; one row a person.
     groups : (str, str)
         The reference group first.
     exact, callipers : iterable of str
@@ -112,10 +180,9 @@ def balance_table(people, pairs, groups, exact=(), callipers=()):
         One row a variable (and `level`, whose share is the mean, for categories) and `stage`
         (before, after): means, `mean_gap` (other minus reference), `smd` (the gap over the root mean
         square of the two standard deviations before matching, so that both stages have one scale),
-        `variance_ratio` (other over reference) and how many people have a value. The variable
-        `people` holds the counts alone.
+        `variance_ratio` (other over reference), how many people have a value, and `warning` (see
+        `confounded_sites`). The variable `people` holds the counts alone.
     """
-    kept = people[people["subject"].isin(pairs["subject"])]
     columns = [("people", "", pd.Series(np.nan, index=people.index))]
     for name in dict.fromkeys([*callipers, *NUMERIC]):
         if name in people and people[name].notna().any():
@@ -126,6 +193,7 @@ def balance_table(people, pairs, groups, exact=(), callipers=()):
             for level in sorted(values.dropna().unique(), key=str):
                 columns.append((name, str(level), (values == level).astype(float).where(values.notna())))
 
+    warnings = {"before": confounded_sites(people, groups), "after": confounded_sites(kept, groups)}
     rows = []
     for variable, level, values in columns:
         before = [values[people["group"] == group] for group in groups]
@@ -149,31 +217,42 @@ def balance_table(people, pairs, groups, exact=(), callipers=()):
                     "variance_ratio": _variance(other) / spread if spread > 0 else np.nan,
                     "n_reference": counts[0],
                     "n_other": counts[1],
+                    "warning": warnings[stage].get({"people": ALL_SITES, "site": level}.get(variable), ""),
                 }
             )
     return pd.DataFrame(rows)
 
 
-def draw_swaps(pairs: int, labelings: int, seed: int) -> np.ndarray:
+def draw_swaps(pairs: pd.DataFrame, labelings: int, seed: int) -> np.ndarray:
     """Draw which pairs swap their labels, for many labelings.
 
     Parameters
     ----------
-    pairs, labelings : int
-        How many pairs there are, and how many labelings P are wanted.
+    pairs : DataFrame
+        As from `pair_people`. The pairs of one match, which are sessions of the same two people, swap
+        together: people are what is exchangeable, not their sessions.
+    labelings : int
+        How many labelings P are wanted.
     seed : int
         The same seed gives the same swaps; more labelings continue fewer.
 
     Returns
     -------
     ndarray of bool, shape (labelings, pairs)
-        True where a pair's two labels are exchanged. Row 0 is the truth: nothing exchanged. The
-        other rows are independent fair coins, so that p by rank among all rows is exact
-        (Hemerik and Goeman 2018, doi:10.1007/s11749-017-0571-1).
+        True where a pair's two labels are exchanged; pairs in the order of their numbers. Row 0 is the
+        truth: nothing exchanged. The other rows are independent fair coins, one a match, so that p by
+        rank among all rows is exact (Hemerik and Goeman 2018, doi:10.1007/s11749-017-0571-1).
     """
-    swaps = np.zeros((labelings, pairs), dtype=bool)
-    swaps[1:] = np.random.default_rng(seed).integers(0, 2, size=(labelings - 1, pairs), dtype=np.uint8)
-    return swaps
+    _, match_of_pair = np.unique(match_of_pairs(pairs), return_inverse=True)
+    matches = match_of_pair.max() + 1
+    swaps = np.zeros((labelings, matches), dtype=bool)
+    swaps[1:] = np.random.default_rng(seed).integers(0, 2, size=(labelings - 1, matches), dtype=np.uint8)
+    return swaps[:, match_of_pair]
+
+
+def match_of_pairs(pairs: pd.DataFrame) -> np.ndarray:
+    """The number of each pair's match, pairs in the order of their numbers."""
+    return pairs.drop_duplicates("pair").sort_values("pair")["match"].to_numpy()
 
 
 def paired_values(dataset, pairs):
@@ -209,6 +288,14 @@ def _check_variables(name, people, exact, callipers):
                 f"data set '{name}', column '{variable}': missing for {missing} of {len(people)} people, "
                 "wanted a value for everyone since people are matched on it. Fill it in, drop these people, "
                 "or leave it out of `matching`."
+            )
+    for variable in exact:
+        levels = people.groupby("person")[variable].nunique()
+        if (levels > 1).any():
+            raise InputError(
+                f"data set '{name}', column '{variable}': {int((levels > 1).sum())} people have sessions that differ "
+                "in it, wanted one value a person since people are matched on it. Correct the cells, or leave it out "
+                "of `matching`."
             )
     for variable, calliper in callipers.items():
         if not pd.api.types.is_numeric_dtype(people[variable]):
@@ -248,6 +335,18 @@ def _assign(reference, other, limits):
     left, right = linear_sum_assignment(np.where(allowed, cost, forbidden))
     keep = allowed[left, right]
     return left[keep], right[keep]
+
+
+def _session_pairs(rows, persons):
+    """The k-th session of one person with the k-th of the other; persons of shape (matches, 2)."""
+    sessions = {person: list(places) for person, places in rows.reset_index(drop=True).groupby("person").groups.items()}
+    match, places = [], []
+    for number, (first, second) in enumerate(persons):
+        for two in zip(sessions[first], sessions[second], strict=False):
+            match += 2 * [number]
+            places += two
+    pairs = rows.iloc[places].reset_index(drop=True)
+    return pairs.assign(pair=np.arange(len(pairs)) // 2, match=match)
 
 
 def _mean(values):

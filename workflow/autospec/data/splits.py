@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from autospec.data.pairing import match_of_pairs
 from autospec.errors import InputError
 
 _LEAST = 2
@@ -11,17 +12,19 @@ _LEAST = 2
 def split_pairs(pairs, people, seeds, test_share):
     """Give whole pairs to training or test, for each seed, every site in its share.
 
+    All pairs of one match go together, and with them all sessions and windows of a person.
+
     Parameters
     ----------
     pairs : DataFrame
-        Columns `pair` and `subject`.
+        Columns `pair`, `match` and `subject`.
     people : DataFrame
         Columns `subject` and, where known, `site`.
     seeds : sequence of int
         Each seed's split depends on that seed alone.
     test_share : float
-        Share of the pairs that is tested, in (0, 1); rounded, with at least two pairs in each part.
-        A site's share is met to within one pair.
+        Share of the matches that is tested, in (0, 1); rounded, with at least two matches in each part.
+        A site's share is met to within one match.
 
     Returns
     -------
@@ -33,7 +36,7 @@ def split_pairs(pairs, people, seeds, test_share):
     InputError
         Fewer than four pairs, or a share outside (0, 1).
     """
-    numbers = np.sort(pairs["pair"].unique())
+    numbers, match_of_pair = np.unique(match_of_pairs(pairs), return_inverse=True)
     if len(numbers) < 2 * _LEAST:
         raise InputError(
             f"{len(numbers)} pairs of people, wanted at least {2 * _LEAST}: two to train on and two to test on. "
@@ -43,20 +46,21 @@ def split_pairs(pairs, people, seeds, test_share):
         raise InputError(f"training: test_share is {test_share}, wanted a number between 0 and 1.")
     strata = _sites(pairs, people).loc[numbers].to_numpy()
     tested = int(np.clip(round(test_share * len(numbers)), _LEAST, len(numbers) - _LEAST))
+    every_pair = np.sort(pairs["pair"].unique())
     frames = []
     for seed in sorted(set(seeds)):
         part = np.full(len(numbers), "train", dtype=object)
         part[_draw(strata, tested, np.random.default_rng(seed))] = "test"
-        frames.append(pd.DataFrame({"seed": seed, "pair": numbers, "part": part}))
+        frames.append(pd.DataFrame({"seed": seed, "pair": every_pair, "part": part[match_of_pair]}))
     return pd.concat(frames, ignore_index=True)
 
 
 def _sites(pairs, people):
-    """The site of each pair; where its two people come from two sites, both, in alphabetical order."""
+    """The site of each match; where its two people come from two sites, both, in alphabetical order."""
     if "site" not in people:
-        return pd.Series("", index=np.sort(pairs["pair"].unique()))
+        return pd.Series("", index=pairs["match"].unique())
     site = pairs["subject"].map(people.set_index("subject")["site"]).fillna("").astype(str)
-    return site.groupby(pairs["pair"]).agg(lambda values: "+".join(sorted(set(values))))
+    return site.groupby(pairs["match"]).agg(lambda values: "+".join(sorted(set(values))))
 
 
 def _draw(strata, tested, generator):

@@ -72,7 +72,7 @@ def train_seeds(
     statistics = settings["statistics"]
     swaps = None
     if statistics["labelings"]:
-        swaps = draw_swaps(pairs["pair"].nunique(), statistics["labelings"], statistics["labelings_seed"])
+        swaps = draw_swaps(pairs, statistics["labelings"], statistics["labelings_seed"])
     for seed, folder in zip(seeds, folders, strict=True):
         split = splits[splits["seed"] == seed]
         if split.empty:
