@@ -7,8 +7,30 @@ from autospec.data.dataset import Dataset
 
 GROUPS = ("control", "patient")
 SETTINGS = {
-    "model_options": {"widths": [12, 6], "hidden": 5, "layers": 1, "learning_rate": 0.01, "batch": 8},
-    "training": {"epochs": 4, "weight_decay": 0.0, "device": "auto", "test_share": 0.25},
+    "model_options": {
+        "widths": [12, 6],
+        "channels": [4, 3],
+        "kernel": 3,
+        "hidden": 5,
+        "width": 8,
+        "heads": 2,
+        "layers": 1,
+        "bidirectional": False,
+        "masked": 0.3,
+        "learning_rate": 0.01,
+        "batch": 8,
+    },
+    "training": {
+        "epochs": 4,
+        "test_share": 0.25,
+        "optimiser": "adam",
+        "schedule": "constant",
+        "weight_decay": 0.0,
+        "balanced": True,
+        "fixed": [],
+        "precision": "float32",
+        "device": "auto",
+    },
     "statistics": {"labelings": 9, "labelings_seed": 3, "labelings_every": 1, "indices": 4},
 }
 

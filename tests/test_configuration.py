@@ -50,10 +50,22 @@ MISTAKES = {
         (("comparisons", "tasks", 0, "dataset"), "brain"),
         ["comparisons.tasks[0].dataset", "'brains'"],
     ),
-    "an unknown model": ((("comparisons", "tasks", 0, "model"), "cnn"), ["comparisons.tasks[0].model", "mlp, lstm"]),
+    "an unknown model": ((("comparisons", "tasks", 0, "model"), "gru"), ["comparisons.tasks[0].model", "mlp, cnn"]),
     "a recurrent model on a table": (
         (("comparisons", "groups", 0, "model"), "lstm"),
         ["comparisons.groups[0]", "time courses", "mlp"],
+    ),
+    "a convolutional model on a table": (
+        (("comparisons", "groups", 0, "model"), "cnn"),
+        ["comparisons.groups[0]", "images or time courses", "'mlp'"],
+    ),
+    "a recurrent model on images": (
+        (("comparisons", "tasks", 0), {"dataset": "digits", "model": "bert"}),
+        ["comparisons.tasks[0]", "needs time courses", "'mlp' or 'cnn'"],
+    ),
+    "a task that a model has not": (
+        (("comparisons", "groups"), [{"dataset": "waves", "model": "lstm", "task": "masked"}]),
+        ["comparisons.groups[0].task", "'masked'", "'bert'"],
     ),
     "an activation that a model has not": (
         (("comparisons", "groups"), [

@@ -24,7 +24,7 @@ def idx(values):
 def test_digits_are_those_of_sklearn_scaled_to_one():
     dataset, qc, dropped = read()
     digits = load_digits()
-    np.testing.assert_allclose(dataset.values, digits.images / 16, atol=1e-7)
+    np.testing.assert_allclose(dataset.values[:, 0], digits.images / 16, atol=1e-7)
     assert dataset.people["target"].tolist() == [str(digit) for digit in digits.target]
     assert (dataset.people["group"] == "odd").tolist() == (digits.target % 2 == 1).tolist()
     assert dataset.people["subject"].iloc[0] == "digit-0001"
@@ -40,7 +40,7 @@ def test_a_limit_draws_evenly_over_classes_and_always_the_same():
     assert set(counts) == {20, 21}
     digits = load_digits()
     places = dataset.people["subject"].str.removeprefix("digit-").astype(int) - 1
-    np.testing.assert_allclose(dataset.values, digits.images[places] / 16, atol=1e-7)
+    np.testing.assert_allclose(dataset.values[:, 0], digits.images[places] / 16, atol=1e-7)
     assert read(limit=203)[0].people.equals(dataset.people)
     assert len(read(limit=10**6)[0].values) == 1797
 
@@ -77,10 +77,10 @@ def test_mnist_is_what_its_original_files_hold(shared_data):
     with gzip.open(shared_data / "mnist" / "train-labels-idx1-ubyte.gz") as file:
         labels = np.frombuffer(file.read()[8:], np.uint8)
     places = dataset.people["subject"].str.removeprefix("mnist-").astype(int).to_numpy() - 1
-    np.testing.assert_allclose(dataset.values, np.concatenate(parts)[places] / np.float32(255), atol=1e-7)
+    np.testing.assert_allclose(dataset.values[:, 0], np.concatenate(parts)[places] / np.float32(255), atol=1e-7)
     training = places < 60_000
     assert dataset.people["target"][training].tolist() == labels[places[training]].astype(str).tolist()
-    assert dataset.values.shape == (500, 28, 28)
+    assert dataset.values.shape == (500, 1, 28, 28)
 
 
 def test_unpacked_mnist_files_are_verified_too(shared_data, tmp_path):

@@ -5,7 +5,7 @@ import pytest
 from simulated import GROUPS, simulated_dataset, simulated_pairs, simulated_splits
 from sklearn.preprocessing import StandardScaler
 
-from autospec.training.prepare import epoch_batches, prepare
+from autospec.training.prepare import prepare
 
 
 @pytest.fixture
@@ -68,11 +68,3 @@ def test_a_target_that_is_the_same_within_every_pair_does_not_use_the_labels(mad
     assert prepare(dataset, pairs, split).labels_used
     people = dataset.people.assign(target=[f"class {i // 2 % 3}" for i in range(len(dataset.people))])
     assert not prepare(dataclasses.replace(dataset, people=people), pairs, split).labels_used
-
-
-def test_batches_hold_whole_pairs_and_every_pair_once():
-    batches = epoch_batches(13, 8, np.random.default_rng(0))
-    assert [len(batch) for batch in batches] == [8, 6, 6, 6]
-    for batch in batches:
-        assert (batch[::2] + 1 == batch[1::2]).all()
-    assert sorted(np.concatenate(batches)) == list(range(26))

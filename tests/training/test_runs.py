@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from simulated import SETTINGS
-from sklearn.metrics import balanced_accuracy_score, r2_score
+from sklearn.metrics import balanced_accuracy_score, r2_score, roc_auc_score
 
 from autospec.data.dataset import read_dataset, write_dataset
 from autospec.data.pairing import draw_swaps
@@ -21,10 +21,17 @@ from autospec.training import runs
 from autospec.training.runs import train_seeds
 
 TABLES = ("spectra.parquet", "labelings.parquet", "metrics.parquet")
+#: Every model with the kinds of data that it takes.
+KINDS = [
+    *(("mlp", shape) for shape in ((10,), (7, 6), (1, 4, 5))),
+    *(("cnn", shape) for shape in ((7, 6), (1, 4, 5))),
+    *((model, (7, 6)) for model in ("rnn", "lstm", "bert")),
+]
 
 
 def identity(model="mlp", task="autoencoding"):
-    return {"dataset": "made", "model": model, "task": task, "activation": "relu", "shape": "base"}
+    activation = "tanh" if model == "lstm" else "relu"
+    return {"dataset": "made", "model": model, "task": task, "activation": activation, "shape": "base"}
 
 
 def train(files, folder, seeds=(0, 1), settings=SETTINGS, **options):
@@ -37,7 +44,7 @@ def contents(folder):
     return {name: (folder / name).read_bytes() for name in TABLES}
 
 
-@pytest.mark.parametrize(("model", "shape"), [("mlp", (10,)), ("lstm", (7, 6)), ("mlp", (4, 5))])
+@pytest.mark.parametrize(("model", "shape"), KINDS)
 @pytest.mark.parametrize("task", ["autoencoding", "classification"])
 def test_a_run_gives_its_tables_and_record(prepared_files, tmp_path, model, shape, task):
     folders = train(prepared_files(shape), tmp_path / "out", model=model, task=task)
@@ -56,14 +63,16 @@ def test_a_run_gives_its_tables_and_record(prepared_files, tmp_path, model, shap
 
 
 def test_both_tasks_share_the_names_of_the_encoders_layers(prepared_files, tmp_path):
-    for model, shape in (("mlp", (10,)), ("lstm", (7, 6))):
+    counts = {"mlp": 2, "cnn": 2, "rnn": 2, "lstm": 2, "bert": 7}
+    for model, shape in KINDS:
         files = prepared_files(shape)
         layers = []
-        for task in ("autoencoding", "classification"):
-            (folder,) = train(files, tmp_path / model / task, seeds=(0,), model=model, task=task)
+        for task in ("autoencoding", "classification", *(["masked"] if model == "bert" else [])):
+            folder = tmp_path / f"{model}-{len(shape)}" / task
+            (folder,) = train(files, folder, seeds=(0,), model=model, task=task)
             names = set(read_parquet(folder / "spectra.parquet")["layer"].to_pylist())
             layers.append({name for name in names if name.startswith("encoder")})
-        assert layers[0] == layers[1] and len(layers[0]) == 2
+        assert all(names == layers[0] for names in layers) and len(layers[0]) == counts[model]
 
 
 def test_metrics_are_those_of_scikit_learn(prepared_files, tmp_path, monkeypatch):
@@ -85,6 +94,7 @@ def test_metrics_are_those_of_scikit_learn(prepared_files, tmp_path, monkeypatch
         if task == "classification":
             expected = balanced_accuracy_score(target, output.argmax(axis=1))
             assert run.last("balanced_accuracy") == pytest.approx(expected)
+            assert run.last("auroc") == pytest.approx(roc_auc_score(target, output[:, 1] - output[:, 0]))
         else:
             # About 0, the mean of the scaled training data, and not about the test people's own mean.
             truth = np.vstack([x.numpy().reshape(-1, 1), -x.numpy().reshape(-1, 1)])
@@ -117,7 +127,7 @@ def test_changed_settings_are_another_run(prepared_files, tmp_path):
     assert contents(train(files, tmp_path / "out", seeds=(0,), settings=settings)[0]) != first
 
 
-@pytest.mark.parametrize(("model", "shape"), [("mlp", (10,)), ("lstm", (7, 6))])
+@pytest.mark.parametrize(("model", "shape"), KINDS)
 def test_a_labeling_is_what_the_truth_would_be_if_its_pairs_were_swapped(prepared_files, tmp_path, model, shape):
     """Swap the labels of some pairs in the data and train anew: its truth is the first run's labeling."""
     files = prepared_files(shape)

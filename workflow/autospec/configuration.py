@@ -21,9 +21,11 @@ from autospec.errors import InputError
 SCHEMA_FILE = Path(__file__).parents[1] / "schemas" / "config.schema.yaml"
 
 #: The activation of a model where a comparison names none.
-ACTIVATIONS = {"mlp": "relu", "lstm": "tanh"}
-#: Sources whose samples have a time axis, which recurrent models need.
+ACTIVATIONS = {"mlp": "relu", "cnn": "relu", "rnn": "tanh", "lstm": "tanh", "bert": "relu"}
+#: Sources whose samples have a time axis, which recurrent models and the bert need.
 SEQUENCES = ("sinusoid", "fmri", "timecourses")
+#: Sources whose samples are images, which the cnn takes besides time courses.
+IMAGES = ("digits", "mnist")
 #: Sources that a simulator can make.
 SIMULATED = ("freesurfer", "fmri")
 #: Patterns of the schema, in words.
@@ -211,7 +213,7 @@ def run_of(comparison: dict) -> dict:
         "model": comparison["model"],
         "task": comparison["task"],
         "activation": comparison.get("activation", ACTIVATIONS[comparison["model"]]),
-        "shape": "base",
+        "shape": comparison.get("shape", "base"),
     }
 
 
@@ -355,13 +357,26 @@ def _check_comparisons(config: dict) -> None:
             if name not in config["datasets"]:
                 raise InputError(f"{place}.dataset: no data set '{name}'.{nearest(name, config['datasets'])}")
             source = config["datasets"][name]["source"]
-            if model == "lstm" and source not in SEQUENCES:
-                raise InputError(
-                    f"{place}: the model 'lstm' needs time courses, and the data set '{name}' (source {source}) "
-                    "has none. Use the model 'mlp'."
-                )
+            _check_model(place, model, name, source)
             if model == "lstm" and comparison.get("activation", "tanh") != "tanh":
                 raise InputError(
                     f"{place}.activation: found '{comparison['activation']}'; the lstm has its own, 'tanh'. "
                     "Leave the option out."
                 )
+            if comparison.get("task") == "masked" and model != "bert":
+                raise InputError(
+                    f"{place}.task: found 'masked' with the model '{model}'; only the bert reconstructs what is "
+                    "masked. Use the model 'bert', or the task 'autoencoding'."
+                )
+
+
+def _check_model(place: str, model: str, dataset: str, source: str) -> None:
+    """Refuse a model for data that it cannot take."""
+    if model == "mlp" or source in SEQUENCES or (model == "cnn" and source in IMAGES):
+        return
+    wanted = "images or time courses" if model == "cnn" else "time courses"
+    others = "'mlp' or 'cnn'" if source in IMAGES else "'mlp'"
+    raise InputError(
+        f"{place}: the model '{model}' needs {wanted}, and the data set '{dataset}' (source {source}) has none. "
+        f"Use the model {others}."
+    )

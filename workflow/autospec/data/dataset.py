@@ -22,7 +22,7 @@ class Dataset:
     ----------
     name : str
     values : ndarray of float32, shape (subjects, features), (subjects, time, components)
-        or (subjects, height, width)
+        or (subjects, 1, height, width)
     people : DataFrame
         One row a subject, in the order of `values`: `subject` (str, unique), `person` (str, the same in
         all sessions or windows of one human being; the subject where a reader does not say), `group` (one

@@ -42,7 +42,7 @@ def read(name: str, options: Mapping, path: str | Path | None) -> tuple[Dataset,
     Returns
     -------
     dataset : Dataset
-        Values of shape (images, height, width); 8 x 8 for digits, 28 x 28 for MNIST. An image's
+        Values of shape (images, 1, height, width); 8 x 8 for digits, 28 x 28 for MNIST. An image's
         `subject` is its place in the whole collection, its `target` the digit as text.
     qc : DataFrame
         `subject`, `mean_intensity`, `ink` (share of pixels above one half).
@@ -70,10 +70,10 @@ def read(name: str, options: Mapping, path: str | Path | None) -> tuple[Dataset,
     groups = groups_of_classes(targets, options["groups"], f"datasets.{name}")
     outside = groups.isna()
     chosen = _draw(np.flatnonzero(~outside), targets, options.get("limit"), name)
-    values = (images[chosen] / white).astype(np.float32)
+    values = (images[chosen] / white).astype(np.float32)[:, None]
     people = pd.DataFrame({"subject": subjects[chosen], "group": groups[chosen], "target": targets[chosen]})
     people = people.reset_index(drop=True)
-    height, width = values.shape[1:]
+    height, width = values.shape[2:]
     dataset = Dataset(
         name=name,
         values=values,
@@ -86,8 +86,8 @@ def read(name: str, options: Mapping, path: str | Path | None) -> tuple[Dataset,
     qc = pd.DataFrame(
         {
             "subject": people["subject"],
-            "mean_intensity": values.mean(axis=(1, 2), dtype=np.float64),
-            "ink": (values > 0.5).mean(axis=(1, 2)),
+            "mean_intensity": values.mean(axis=(1, 2, 3), dtype=np.float64),
+            "ink": (values > 0.5).mean(axis=(1, 2, 3)),
         }
     )
     return dataset, qc, dropped_table("subject", subjects[outside], "the class belongs to no group")

@@ -18,7 +18,7 @@ def compare_inputs(reference, other, swaps):
     ----------
     reference, other : ndarray, shape (pairs, ...)
         The two people of each pair. Tables (pairs, features) are used as they are; series
-        (pairs, time, components) as in `describe_series`.
+        (pairs, time, components) as in `describe_series`; images are flattened.
     swaps : ndarray of bool, shape (labelings, pairs)
         Row 0 the truth; as from `autospec.data.pairing.draw_swaps`.
 
@@ -32,6 +32,7 @@ def compare_inputs(reference, other, swaps):
     """
     if reference.ndim == 3:
         reference, other = describe_series(reference), describe_series(other)
+    reference, other = reference.reshape(len(reference), -1), other.reshape(len(other), -1)
     people = np.concatenate([reference, other]).astype(np.float64)
     scale = np.abs(people).max(axis=0)
     people -= people.mean(axis=0)

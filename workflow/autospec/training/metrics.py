@@ -2,18 +2,24 @@
 
 import numpy as np
 import torch
+from scipy.stats import rankdata
 from sklearn.metrics import recall_score
 from torch import nn
 
+from autospec.training.tasks import mean_over_sample, sample_losses
 
-def sample_losses(output: torch.Tensor, x: torch.Tensor, target: torch.Tensor, task: str) -> torch.Tensor:
-    """Loss of each sample, (n,): cross-entropy, or the squared error's mean over the sample."""
-    if task == "classification":
-        return nn.functional.cross_entropy(output, target, reduction="none")
-    return (output - x).square().flatten(1).mean(dim=1)
+# Samples that are run at a time, so that memory does not grow with the data.
+_CHUNK = 1024
 
 
-def evaluate(model: nn.Module, x: torch.Tensor, target: torch.Tensor, groups: dict[str, np.ndarray], task: str):
+def evaluate(
+    model: nn.Module,
+    x: torch.Tensor,
+    target: torch.Tensor,
+    groups: dict[str, np.ndarray],
+    task: str,
+    mask: torch.Tensor | None = None,
+):
     """Metrics on one part of the data.
 
     Parameters
@@ -21,30 +27,67 @@ def evaluate(model: nn.Module, x: torch.Tensor, target: torch.Tensor, groups: di
     x : Tensor, (n, ...)
     target : Tensor of int64, (n,)
     groups : dict of group name to bool mask, (n,)
-    task : {"classification", "autoencoding"}
+    task : {"classification", "autoencoding", "masked"}
+    mask : Tensor of bool, (n, t), or None
+        What is hidden of each sample (masked).
 
     Yields
     ------
     (group, metric, value)
-        `loss`, and `balanced_accuracy` or `explained_variance` (1 - error / variance about the
-        mean of the scaled training data, which is 0).
+        `loss`; and `balanced_accuracy` and, where two classes are there, `auroc` (one class against the
+        others, mean over classes), or `explained_variance` (1 - error / variance about the mean of the
+        scaled training data, which is 0).
     """
     model.eval()
+    losses, powers, scores = [], [], []
     with torch.no_grad():
-        output = model(x)
-        losses = sample_losses(output, x, target, task).double().cpu().numpy()
-        power = x.double().square().flatten(1).mean(dim=1).cpu().numpy()
-        predicted = output.argmax(dim=-1).cpu().numpy() if task == "classification" else None
+        for rows in torch.arange(len(x)).split(_CHUNK):
+            part = slice(int(rows[0]), int(rows[-1]) + 1)
+            hidden = None if mask is None else mask[part]
+            output = model(x[part]) if hidden is None else model(x[part], hidden)
+            losses.append(sample_losses(output, x[part], target[part], task, hidden))
+            powers.append(mean_over_sample(x[part].square(), hidden))
+            scores.append(output if task == "classification" else None)
     model.train()
+    losses = torch.cat(losses).double().cpu().numpy()
+    power = torch.cat(powers).double().cpu().numpy()
+    score = torch.cat(scores).float().cpu().numpy() if task == "classification" else None
     truth = target.cpu().numpy()
-    for group, mask in groups.items():
-        if not mask.any():
+    for group, chosen in groups.items():
+        if not chosen.any():
             continue
-        yield group, "loss", float(losses[mask].mean())
-        if predicted is not None:
-            # The mean recall of the classes that are there: balanced accuracy, also where a group is one class.
-            present = np.unique(truth[mask])
-            recall = recall_score(truth[mask], predicted[mask], labels=present, average="macro", zero_division=0)
-            yield group, "balanced_accuracy", float(recall)
-        else:
-            yield group, "explained_variance", float(1 - losses[mask].sum() / power[mask].sum())
+        yield group, "loss", float(losses[chosen].mean())
+        if score is None:
+            yield group, "explained_variance", float(1 - losses[chosen].sum() / power[chosen].sum())
+            continue
+        # The mean recall of the classes that are there: balanced accuracy, also where a group is one class.
+        present, predicted = np.unique(truth[chosen]), score[chosen].argmax(axis=1)
+        recall = recall_score(truth[chosen], predicted, labels=present, average="macro", zero_division=0)
+        yield group, "balanced_accuracy", float(recall)
+        if len(present) > 1:
+            yield group, "auroc", auroc(truth[chosen], score[chosen], present)
+
+
+def auroc(truth: np.ndarray, score: np.ndarray, classes: np.ndarray) -> float:
+    """Area under the ROC curve of each of `classes` against the others, their mean.
+
+    Parameters
+    ----------
+    truth : ndarray of int, (n,)
+    score : ndarray, (n, all classes)
+    classes : ndarray of int
+        Those that `truth` has, two at least.
+
+    Notes
+    -----
+    The score of a class is its log-odds; the area is its Mann-Whitney statistic over the number of pairs.
+    """
+    own = score[:, classes].astype(np.float64)
+    odds = np.stack(
+        [own[:, k] - np.logaddexp.reduce(np.delete(score, index, axis=1), axis=1) for k, index in enumerate(classes)],
+        axis=1,
+    )
+    is_class = truth[:, None] == classes
+    inside = is_class.sum(axis=0)
+    ranks = (rankdata(odds, axis=0) * is_class).sum(axis=0)
+    return float(((ranks - inside * (inside + 1) / 2) / (inside * (len(truth) - inside))).mean())

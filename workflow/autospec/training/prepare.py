@@ -80,18 +80,3 @@ def _scaling(train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     wide = train.astype(np.float64)
     center, spread = wide.mean(axis=axis), wide.std(axis=axis)
     return center, np.where(spread > 0, spread, 1.0)
-
-
-def epoch_batches(pairs: int, batch: int, generator: np.random.Generator) -> list[np.ndarray]:
-    """Rows of each batch of one epoch: whole pairs in random order, batches of nearly equal size.
-
-    Parameters
-    ----------
-    pairs : int
-        Number of training pairs.
-    batch : int
-        People a batch, at most; at least one pair is taken.
-    """
-    order = generator.permutation(pairs)
-    count = -(-pairs // max(1, batch // 2))
-    return [np.stack([2 * part, 2 * part + 1], axis=1).reshape(-1) for part in np.array_split(order, count)]

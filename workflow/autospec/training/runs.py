@@ -19,7 +19,7 @@ from autospec.data.pairing import draw_swaps
 from autospec.errors import InputError
 from autospec.tables import read_tsv, write_json, write_parquet
 from autospec.training.checkpoints import copy_result, load_state, locked_folder, run_key, save_state
-from autospec.training.loop import Run
+from autospec.training.loop import Run, seed_of
 from autospec.training.prepare import prepare
 
 logger = logging.getLogger(__name__)
@@ -74,9 +74,10 @@ def train_seeds(
     if statistics["labelings"]:
         swaps = draw_swaps(pairs, statistics["labelings"], statistics["labelings_seed"])
     for seed, folder in zip(seeds, folders, strict=True):
-        split = splits[splits["seed"] == seed]
+        drawn = seed_of(settings | {"seed": seed}, "split")
+        split = splits[splits["seed"] == drawn]
         if split.empty:
-            raise InputError(f"{files['splits']}: no split for seed {seed}. Run the rule that makes it again.")
+            raise InputError(f"{files['splits']}: no split for seed {drawn}. Run the rule that makes it again.")
         inputs = checksums | {"split": hashlib.sha256(split.to_csv(index=False).encode()).hexdigest()}
         key = run_key(identity | settings | {"seed": seed, "device": device.type}, inputs)
         with locked_folder(checkpoints, key) as store:
