@@ -73,6 +73,7 @@ def analyse(config: dict, comparison: dict, shuffle: int) -> dict:
             "statistics": {
                 key: config["statistics"][key] for key in ("labelings", "labelings_seed", "labelings_every", "indices")
             },
+            "preparation": {name: options[name] for name in configuration.PREPARATION if name in options},
         }
         folders = [str(folder / f"seed-{seed}") for seed in seeds]
         train_seeds(files, identity, seeds, settings, folders, str(folder / "checkpoints"), 1)

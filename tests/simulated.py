@@ -32,6 +32,7 @@ SETTINGS = {
         "device": "auto",
     },
     "statistics": {"labelings": 9, "labelings_seed": 3, "labelings_every": 1, "indices": 4},
+    "preparation": {},
 }
 
 

@@ -288,3 +288,13 @@ def test_what_is_read_does_not_hang_on_how_pairs_are_matched_or_data_are_got():
     other = {"matching": {"exact": ["sex"], "callipers": {"age": 0.5}}, "where": "x", "path": "y"}
     assert configuration.what_is_read(dataset | other) == read
     assert configuration.what_is_read(dataset | {"outliers": "drop"}) != read
+
+
+def test_what_is_taken_out_of_the_features_must_be_known_of_everyone_and_is_no_matter_of_reading():
+    dataset = configuration.complete(SMALL)["datasets"]["brains"] | {"matching": {"exact": ["sex"], "callipers": {}}}
+    with_covariates = configuration.what_is_read(dataset | {"residualise": ["age", "motion"]})
+    assert with_covariates["matching"] == {"exact": ["age", "motion", "sex"]}
+    assert "residualise" not in with_covariates
+    harmonised = configuration.what_is_read(dataset | {"harmonise": "combat"})
+    assert harmonised["matching"] == {"exact": ["age", "sex", "site"]}
+    assert configuration.what_is_read(dataset | {"harmonise": None}) == configuration.what_is_read(dataset)

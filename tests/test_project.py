@@ -89,7 +89,8 @@ def test_conda_environments_hold_what_the_scripts_of_their_rules_import(reposito
     if "preprocess.py" in scripts:
         files += (repository / "workflow" / "autospec" / "data").glob("*.py")
     foreign = imported_by(files) - set(sys.stdlib_module_names) - {"autospec", "snakemake"}
-    listed = {IMPORTS.get(name_of(line), name_of(line)) for line in project["optional-dependencies"][stage]}
+    extras = [*project["optional-dependencies"][stage], *project["optional-dependencies"]["harmonisation"]]
+    listed = {IMPORTS.get(name_of(line), name_of(line)) for line in extras}
     assert foreign <= listed, f"not in envs/{stage}.yaml: {foreign - listed}"
 
 

@@ -177,12 +177,22 @@ def fingerprint(dataset: dict, folder: str | None) -> str:
     return digest.hexdigest()
 
 
+#: Options of a data set that are applied to each split, on its training people.
+PREPARATION = ("residualise", "harmonise")
+#: What harmonising needs to know of everyone.
+HARMONISED_BY = ("site", "age", "sex")
+
+
 def what_is_read(dataset: dict) -> dict:
     """The options that decide what is read of a data set: another calliper, or another text, reads nothing again."""
-    others = ("path", "where", "simulate", "matching")
+    others = ("path", "where", "simulate", "matching", *PREPARATION)
     options = {name: value for name, value in dataset.items() if name not in others}
-    if matching := dataset.get("matching"):
-        options["matching"] = {"exact": sorted({*matching["exact"], *matching["callipers"]})}
+    matching = dataset.get("matching", {})
+    needed = {*matching.get("exact", ()), *matching.get("callipers", ()), *dataset.get("residualise", ())}
+    if dataset.get("harmonise"):
+        needed |= set(HARMONISED_BY)
+    if needed:
+        options["matching"] = {"exact": sorted(needed)}
     return options
 
 

@@ -90,6 +90,12 @@ def reader(wildcards):
     return f"autospec/data/{READERS.get(source, source)}.py"
 
 
+def preparation(wildcards):
+    """What is taken out of a data set's features, once training people are known."""
+    dataset = config["datasets"][wildcards.dataset]
+    return {name: dataset[name] for name in configuration.PREPARATION if name in dataset}
+
+
 def recorded(wildcards):
     """What a run records; labelings only where a test of groups will read them."""
     if RUN.format(**wildcards) in GROUP_RUNS:

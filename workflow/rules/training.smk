@@ -37,6 +37,7 @@ rule train:
         model_options=lambda wildcards: config["models"][wildcards.model],
         training=config["training"],
         statistics=recorded,
+        preparation=preparation,
         checkpoints="checkpoints",
     script:
         "../scripts/train.py"

@@ -13,7 +13,7 @@ with job(snakemake):
         files={name: snakemake.input[name] for name in ("data", "pairs", "splits")},
         identity={name: snakemake.params[name] for name in ("dataset", "model", "task", "activation", "shape")},
         seeds=snakemake.params.seeds,
-        settings={name: snakemake.params[name] for name in ("model_options", "training", "statistics")},
+        settings={name: snakemake.params[name] for name in ("model_options", "training", "statistics", "preparation")},
         folders=[str(Path(record).parent) for record in snakemake.output.records],
         checkpoints=snakemake.params.checkpoints,
         threads=snakemake.threads,

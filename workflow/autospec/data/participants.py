@@ -262,8 +262,8 @@ def _known(people, name, column, path, missing):
     if unknown.any() and missing == "error":
         raise InputError(
             f"{path}, line {people.index[unknown][0]}, column '{column}': {int(unknown.sum())} of "
-            f"{len(people)} people have no {name}, which `matching` or `target` needs. Fill it in, take "
-            f"{name} out of there, or set `missing_subjects: drop`."
+            f"{len(people)} people have no {name}, which `matching`, `residualise`, `harmonise` or `target` "
+            f"needs. Fill it in, take {name} out of there, or set `missing_subjects: drop`."
         )
     return people[~unknown], dropped_table("subject", people.loc[unknown, "subject"], f"{name} is not known")
 

@@ -1,16 +1,19 @@
 """From a data set, its pairs and a split to the tensors that a run trains on.
 
-Nothing here sees the group: scaling is fitted on all training people together, and the two people
-of a pair stand in the order of the table of pairs, which was drawn at random. (An order by subject
-can be an order by group: studies often number one group first.)
+Nothing here sees the group: harmonising, residualising and scaling are fitted on all training people
+together and on nobody else, and the two people of a pair stand in the order of the table of pairs,
+which was drawn at random. (An order by subject can be an order by group: studies often number one
+group first.)
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from autospec.data.dataset import Dataset
+from autospec.training import covariates
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,14 +41,29 @@ class Prepared:
     labels_used: bool
 
 
-def prepare(dataset: Dataset, pairs: pd.DataFrame, split: pd.DataFrame) -> Prepared:
-    """Take the paired people of one split, in pair order, scaled by the training part.
+def prepare(
+    dataset: Dataset,
+    pairs: pd.DataFrame,
+    split: pd.DataFrame,
+    residualise: Sequence[str] = (),
+    harmonise: str | None = None,
+) -> Prepared:
+    """Take the paired people of one split, in pair order; harmonised, residualised and scaled by the training part.
 
     Parameters
     ----------
     dataset : Dataset
     pairs : DataFrame with columns pair, subject (two rows a pair, in random order)
     split : DataFrame with columns pair, part; the rows of one seed
+    residualise : sequence of str
+        Covariates whose linear effects are taken out of the features of a table.
+    harmonise : {None, "combat"}
+        Whether the sites of a table are brought together.
+
+    Raises
+    ------
+    InputError
+        What `autospec.training.covariates` refuses.
     """
     position = pd.Series(np.arange(len(dataset.people)), index=dataset.people["subject"])
     ordered = pairs.merge(split[["pair", "part"]], on="pair").sort_values("pair", kind="stable")
@@ -55,14 +73,21 @@ def prepare(dataset: Dataset, pairs: pd.DataFrame, split: pd.DataFrame) -> Prepa
         index=dataset.people["subject"],
     )
     other_of = pd.Series((dataset.people["group"] == dataset.groups[1]).to_numpy(), index=dataset.people["subject"])
-    values, targets, is_other, numbers = {}, {}, {}, {}
+    values, people, targets, is_other, numbers = {}, {}, {}, {}, {}
     for part in ("train", "test"):
         rows = ordered[ordered["part"] == part]
-        values[part] = dataset.values[position[rows["subject"]].to_numpy()]
+        places = position[rows["subject"]].to_numpy()
+        values[part], people[part] = dataset.values[places], dataset.people.iloc[places]
         targets[part] = target_of[rows["subject"]].to_numpy(copy=True)
         is_other[part] = other_of[rows["subject"]].to_numpy(copy=True)
         numbers[part] = rows["pair"].to_numpy()[::2]
     every_target = target_of[ordered["subject"]].to_numpy()
+    if harmonise or residualise:
+        values = {part: array.astype(np.float64) for part, array in values.items()}
+    if harmonise:
+        values = covariates.harmonise(values, people)
+    if residualise:
+        values = covariates.residualise(values, people, list(residualise))
     center, spread = _scaling(values["train"])
     return Prepared(
         values={part: ((array - center) / spread).astype(np.float32) for part, array in values.items()},

@@ -47,7 +47,7 @@ def train_seeds(
         dataset, model, task, activation, shape.
     seeds : list of int
     settings : dict
-        model_options, training, statistics.
+        model_options, training, statistics, preparation.
     folders : list of str
         Where each seed's spectra.parquet, labelings.parquet, metrics.parquet and run.json go.
     checkpoints : str
@@ -110,7 +110,7 @@ def _train_one(
     dataset: Dataset, pairs: pd.DataFrame, split: pd.DataFrame, swaps: np.ndarray | None,
     settings, record, device, store,
 ) -> None:
-    prepared = prepare(dataset, pairs, split)
+    prepared = prepare(dataset, pairs, split, **settings["preparation"])
     run = Run(prepared, dataset.groups, swaps, settings, device)
     state = load_state(store)
     if state is not None:
@@ -162,7 +162,7 @@ def _record(run: Run, dataset: Dataset, prepared, settings, device) -> dict:
         "classes": prepared.classes,
         "versions": _versions(),
         "device": torch.cuda.get_device_name() if device.type == "cuda" else platform.machine(),
-        "options": {name: settings[name] for name in ("model_options", "training", "statistics")},
+        "options": {name: settings[name] for name in ("model_options", "training", "statistics", "preparation")},
         "measured": {
             "wall_seconds": round(run.seconds, 3),
             "spectra_seconds": round(run.monitor.seconds["spectra"], 3),
