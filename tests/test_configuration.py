@@ -73,6 +73,10 @@ MISTAKES = {
         ]),
         ["activation", "tanh"],
     ),
+    "activations of the lstm": (
+        (("comparisons", "activations"), [{"dataset": "waves", "model": "lstm", "task": "autoencoding"}]),
+        ["comparisons.activations[0]", "one activation", "none to compare"],
+    ),
     "neither path nor simulate": ((("datasets", "brains"), {
         "source": "freesurfer", "groups": {"a": ["a"], "b": ["b"]}
     }), ["datasets.brains", "neither", "simulate"]),
@@ -161,6 +165,36 @@ def test_every_network_is_trained_once():
         ("mlp", "autoencoding", "relu"),
         ("mlp", "classification", "relu"),
     ]
+
+
+def test_comparisons_of_conditions_share_the_runs_that_they_have_in_common():
+    both = {"dataset": "brains", "model": "mlp", "task": "autoencoding"}
+    config = changed(("comparisons", "activations"), [both])
+    config["comparisons"]["shapes"] = [both]
+    runs = [configuration.run_name(run) for run in configuration.runs(configuration.complete(config))]
+    assert runs == [
+        "data-brains_model-mlp_task-autoencoding_activation-relu_shape-base",
+        "data-brains_model-mlp_task-classification_activation-relu_shape-base",
+        "data-brains_model-mlp_task-autoencoding_activation-sigmoid_shape-base",
+        "data-brains_model-mlp_task-autoencoding_activation-tanh_shape-base",
+        "data-brains_model-mlp_task-autoencoding_activation-relu_shape-wide",
+        "data-brains_model-mlp_task-autoencoding_activation-relu_shape-deep",
+    ]
+
+
+def test_a_comparison_is_named_like_its_runs_without_what_it_varies():
+    entry = {"dataset": "brains", "model": "mlp", "task": "classification", "activation": "tanh"}
+    assert configuration.comparison_name("shapes", entry) == "data-brains_model-mlp_task-classification_activation-tanh"
+    assert configuration.comparison_name("tasks", {"dataset": "a", "model": "mlp"}) == (
+        "data-a_model-mlp_activation-relu_shape-base"
+    )
+
+
+def test_masked_reconstruction_is_a_third_task_of_the_bert():
+    assert list(configuration.conditions("tasks", {"dataset": "a", "model": "bert"})) == [
+        "autoencoding", "classification", "masked",
+    ]  # fmt: skip
+    assert len(configuration.conditions("tasks", {"dataset": "a", "model": "mlp"})) == 2
 
 
 @pytest.mark.parametrize("name", ["config", "abide", "mnist", "test"])

@@ -7,9 +7,9 @@ import pytest
 
 from autospec.data.pairing import balance_table
 from autospec.statistics.claims import judge_claims
+from autospec.statistics.conditions import compare_conditions
 from autospec.statistics.stability import stability_over_trainings
 from autospec.statistics.swaps import compare_groups
-from autospec.statistics.tasks import compare_tasks
 from autospec.tables import (
     LABELINGS,
     METRICS,
@@ -69,18 +69,31 @@ def _labelings(task, noise):
     return pa.Table.from_pandas(frame, schema=LABELINGS, preserve_index=False)
 
 
-def make_run(root, dataset="freesurfer", task="autoencoding", seed=0, status="finished", simulated=True):
+def layers_of(task, shape):
+    """Layers by name; the wide network has twice the width inside, the deep one each layer of the encoder twice."""
+    if shape == "base":
+        return LAYERS[task]
+    if shape == "wide":
+        return {name: (2 * rows, 2 * columns) for name, (rows, columns) in LAYERS[task].items()}
+    return {f"{name}{copy}": size for name, size in LAYERS[task].items() for copy in "ab"}
+
+
+def make_run(
+    root, dataset="freesurfer", task="autoencoding", seed=0, status="finished", simulated=True,
+    model="mlp", activation="relu", shape="base",
+):  # fmt: skip
     """One seed of a run: spectra, labelings, metrics and its record. Returns run.json."""
-    folder = root / "runs" / run_name(dataset=dataset, task=task) / f"seed-{seed}"
-    noise = np.random.default_rng([seed, len(task)])
+    name = run_name(dataset, model, task, activation, shape)
+    folder = root / "runs" / name / f"seed-{seed}"
+    noise = np.random.default_rng([seed, *name.encode()])
     rows = []
     for epoch in range(1, EPOCHS + 1):
-        for depth, (layer, (rows_out, columns)) in enumerate(LAYERS[task].items()):
+        for depth, (layer, (rows_out, columns)) in enumerate(layers_of(task, shape).items()):
             for quantity, scale in {"activation": 20, "adjoint": 0.02, "gradient": 0.3, "weight": 2}.items():
                 rank = {"activation": columns, "adjoint": rows_out}.get(quantity, min(rows_out, columns))
                 for group in ("all",) if quantity == "weight" else (*GROUPS, "all"):
                     shift = 0.3 * (group == "patient") * (depth in (1, 4)) * (quantity != "activation")
-                    flat = 0.5 if task == "autoencoding" else 1.0
+                    flat = {"sigmoid": 0.8, "tanh": 0.52}.get(activation, 0.5 if task == "autoencoding" else 1.0)
                     values = _curve(rank, scale, epoch, shift, noise) ** flat
                     rows.append((epoch, layer, depth, quantity, group, 32.0, 16, 4, values, values * 0.1))
     spectra = pa.Table.from_pandas(
@@ -104,14 +117,17 @@ def make_run(root, dataset="freesurfer", task="autoencoding", seed=0, status="fi
     )
     write_parquet(table, folder / "metrics.parquet")
     record = {
-        "dataset": dataset, "model": "mlp", "task": task, "activation": "relu", "shape": "base",
+        "dataset": dataset, "model": model, "task": task, "activation": activation, "shape": shape,
         "seed": seed, "status": status, "groups": GROUPS,
         "labels_used": task == "classification", "simulated": simulated,
         "description": "Simulated FreeSurfer tables of 160 people." if simulated else "Made for a test.",
         "n": {"train": {"control": 52, "patient": 52}, "test": {"control": 12, "patient": 12}},
-        "parameters": 12345, "versions": {"python": "3.11", "torch": "2.13.0", "numpy": "2.3.0"},
+        "parameters": sum(map(np.prod, layers_of(task, shape).values())).item(),
+        "versions": {"python": "3.11", "torch": "2.13.0", "numpy": "2.3.0"},
         "device": "cpu", "threads": 1, "inputs": {"data.parquet": "ab" * 32, "pairs.tsv": "cd" * 32},
-        "options": {"epochs": EPOCHS}, "measured": {"wall_seconds": 7.5, "peak_memory_mb": 350.0},
+        "options": {"epochs": EPOCHS}, "measured": {
+            "wall_seconds": 7.5 + seed, "spectra_seconds": 2.0, "labelings_seconds": 1.5, "peak_memory_mb": 350.0,
+        },
     }  # fmt: skip
     write_json(record, folder / "run.json")
     return folder / "run.json"
@@ -148,11 +164,14 @@ def make_group_tables(root, paths, yardsticks=True):
     return folder
 
 
-def make_task_cells(root, autoencoding, classification):
-    """Run the comparison of tasks. Returns its table."""
-    path = root / "statistics" / "tasks" / "data-freesurfer_model-mlp" / "cells.tsv"
-    write_tsv(compare_tasks(_by_folder(autoencoding), _by_folder(classification)), path)
-    return path
+def make_comparison(root, compared, records):
+    """Run a comparison of conditions. Returns the folder of its tables."""
+    folder = root / "statistics" / f"{compared}s" / "made"
+    levels = {level: _by_folder(paths) for level, paths in records.items()}
+    cells, overall = compare_conditions(compared, levels)
+    write_tsv(cells, folder / "cells.tsv")
+    write_json(overall, folder / "overall.json")
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -163,16 +182,31 @@ def group_tables(records):
 
 
 @pytest.fixture(scope="session")
-def task_cells(records):
-    """The table of the comparison of tasks."""
-    return make_task_cells(records["autoencoding"][0].parents[3], **records)
+def levels(records):
+    """Records of every condition of a comparison of tasks, of activations and of shapes."""
+    root = records["autoencoding"][0].parents[3]
+    base = records["autoencoding"]
+    made = {"task": records, "activation": {"relu": base}, "shape": {"base": base}}
+    for compared, names in {"activation": ("sigmoid", "tanh"), "shape": ("wide", "deep")}.items():
+        for name in names:
+            made[compared][name] = [make_run(root, seed=seed, **{compared: name}) for seed in range(3)]
+    return made
 
 
-def make_report_inputs(root, paths, tables, cells):
+@pytest.fixture(scope="session")
+def comparisons(levels):
+    """Folders of the comparisons of conditions, by what is compared."""
+    root = levels["task"]["autoencoding"][0].parents[3]
+    return {compared: make_comparison(root, compared, records) for compared, records in levels.items()}
+
+
+def make_report_inputs(root, paths, tables, comparisons):
     """Claims, balance and dropped rows as the report reads them. Returns its keyword arguments."""
     prepared = root / "preprocessed" / "freesurfer"
     judged = [(read_json(folder / "overall.json"), read_tsv(folder / "layers.tsv")) for folder in tables]
-    write_tsv(judge_claims(judged, [read_tsv(cells)]), root / "statistics" / "claims.tsv")
+    compared = [(read_json(folder / "overall.json"), read_tsv(folder / "cells.tsv")) for folder in comparisons]
+    claims = judge_claims(judged, compared, [read_json(path) for path in paths])
+    write_tsv(claims, root / "statistics" / "claims.tsv")
     people = pd.DataFrame({
         "subject": SUBJECTS, "group": GROUPS * 10,
         "age": np.linspace(20, 60, 20), "sex": ["F", "F", "M", "M"] * 5, "site": ["<b>A&B</b>"] * 20,
@@ -196,7 +230,7 @@ def make_report_inputs(root, paths, tables, cells):
 
 
 @pytest.fixture(scope="session")
-def report_inputs(records, group_tables, task_cells):
+def report_inputs(records, group_tables, comparisons):
     """Everything that the report reads but the figures."""
     paths = [path for seeds in records.values() for path in seeds]
-    return make_report_inputs(paths[0].parents[3], paths, list(group_tables.values()), task_cells)
+    return make_report_inputs(paths[0].parents[3], paths, list(group_tables.values()), list(comparisons.values()))

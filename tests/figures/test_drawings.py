@@ -12,22 +12,16 @@ from matplotlib.collections import QuadMesh
 from scipy import stats
 
 from autospec.errors import InputError
-from autospec.figures import style
+from autospec.figures.conditions import draw_conditions
 from autospec.figures.groups import draw_groups
 from autospec.figures.learning import draw_learning
 from autospec.figures.spectra import draw_spectra
-from autospec.figures.tasks import SMALLEST_SHARE, _draw_shares, draw_tasks
 
+DRAWN = ("spectra", "learning", "groups", "descriptive", "task", "activation", "shape")
 GROUP_FILES = ("cells.tsv", "layers.tsv", "stability.tsv", "overall.json")
-SUMMARIES = {
-    "normalised effective rank": ("normalised_effective_rank", 0),
-    "stable rank": ("stable_rank", 0),
-    "top share": ("share", 1),
-}
-
 
 @pytest.fixture(scope="module")
-def drawings(records, group_tables, task_cells):
+def drawings(records, levels, group_tables, comparisons):
     def groups(task):
         folder = group_tables[task]
         return draw_groups(records[task], *(folder / name for name in GROUP_FILES))
@@ -37,8 +31,9 @@ def drawings(records, group_tables, task_cells):
         "learning": draw_learning(records["autoencoding"]),
         "groups": groups("autoencoding"),
         "descriptive": groups("classification"),
-        "tasks": draw_tasks(records["autoencoding"], records["classification"], task_cells),
     }
+    for compared, folder in comparisons.items():
+        drawn[compared] = draw_conditions(levels[compared], folder / "cells.tsv", folder / "overall.json")
     for figure, _ in drawn.values():
         figure.canvas.draw()
     return drawn
@@ -187,92 +182,14 @@ def test_stability_is_called_by_its_name(drawings):
     assert "Stability over trainings, not a group test" in title
 
 
-def test_tasks_are_drawn_as_shares_of_the_sum(drawings, records):
-    figure, _ = drawings["tasks"]
-    frame = rows(records["classification"], "spectra")
-    frame = frame[
-        (frame["quantity"] == "gradient") & (frame["layer"] == "encoder.4.weight") & (frame["group"] == "all")
-    ]
-    spectra = np.stack(list(frame["singular_values"])).astype(float)
-    axis = next(axis for axis in figure.axes if axis.get_title() == "encoder.4.weight")
-    line = next(line for line in axis.lines if line.get_label() == "classification")
-    expected = (spectra / spectra.sum(axis=1, keepdims=True)).mean(axis=0)
-    np.testing.assert_allclose(line.get_ydata(), expected, rtol=1e-6)
-
-
-def test_a_layer_with_a_narrow_spectrum_does_not_cut_the_others_off():
-    """The first layer has one singular value, the second shares down to 1e-6, and one of rounding."""
-    values = {"first": [1.0], "second": [0.9, 1e-3, 1e-6, 1e-12]}
-    shares = pd.DataFrame(
-        [
-            {"layer": layer, "task": task, "index": index, "mean": value, "low": value / 2, "high": value * 2}
-            for layer, layer_values in values.items()
-            for task in ("autoencoding", "classification")
-            for index, value in enumerate(layer_values, start=1)
-        ]
-    )
-    figure = style.new_figure(style.TWO_COLUMNS, 80, "Tasks")
-    _draw_shares(figure, shares, list(values), rows=1)
-    for axis in figure.axes:
-        low, high = axis.get_ylim()
-        assert SMALLEST_SHARE / 1.01 <= low <= 5e-7 and high >= 1.0
-    (alone, _) = figure.axes[0].lines
-    assert alone.get_marker() == "o"
-
-
-def test_only_layers_of_both_tasks_are_compared(drawings):
-    table = drawings["tasks"][1]
-    assert set(table["layer"]) == {"encoder.0.weight", "encoder.2.weight", "encoder.4.weight"}
-
-
-def test_effects_are_the_tables_with_their_intervals(drawings, task_cells):
-    cells = pd.read_csv(task_cells, sep="\t")
-    free = cells[(cells["quantity"] == "gradient") & (cells["measure"] == "stable_rank")].sort_values("depth")
-    axis = next(axis for axis in drawings["tasks"][0].axes if axis.get_title() == "stable rank")
-    drawn = axis.lines[1:]  # the first is the line at 0
-    for row, interval, dot in zip(free.itertuples(), drawn[0::2], drawn[1::2], strict=True):
-        np.testing.assert_allclose(interval.get_xdata(), [row.effect_low, row.effect_high])
-        np.testing.assert_allclose(dot.get_xdata(), [row.effect])
-
-
-def filled(figure):
-    """By summary, whether each layer's dot is filled, from the first layer down."""
-    return {
-        axis.get_title(): [dot.get_markerfacecolor() == "black" for dot in axis.lines[2::2]]
-        for axis in figure.axes
-        if axis.get_title() in SUMMARIES
-    }
-
-
-def test_dots_are_filled_by_the_family_that_the_figure_of_tasks_names(drawings, records, task_cells, tmp_path):
-    cells = pd.read_csv(task_cells, sep="\t")
-    family = cells[(cells["quantity"] == "gradient") & (cells["scale"] == "free")].sort_values("depth")
-    rejected = pd.Series(stats.false_discovery_control(family["p"]) <= 0.05, index=family.index)
-    drawn = {
-        title: (family["measure"] == measure) & (family["index"] == index)
-        for title, (measure, index) in SUMMARIES.items()
-    }
-    assert filled(drawings["tasks"][0]) == {title: list(rejected[rows]) for title, rows in drawn.items()}
-    note = " ".join(text.get_text() for text in drawings["tasks"][0].texts).replace("\n", " ")
-    assert (
-        f"Family: {len(family)} scale-free cells (layer, measure and index) of the gradient spectra, "
-        "corrected by BH at 0.05." in note
-    )
-    # These tasks differ everywhere; where one cell does not reject, its dot is hollow.
-    cells.loc[family.index[drawn["stable rank"]][1], "significant"] = False
-    cells.to_csv(tmp_path / "cells.tsv", sep="\t", index=False)
-    figure, _ = draw_tasks(**records, cells=tmp_path / "cells.tsv")
-    assert filled(figure)["stable rank"] == [True, False, True]
-
-
-@pytest.mark.parametrize("name", ["spectra", "learning", "groups", "descriptive", "tasks"])
+@pytest.mark.parametrize("name", DRAWN)
 def test_simulated_runs_say_so_on_the_face_and_in_the_table(drawings, name):
     figure, table = drawings[name]
     assert [text.get_text() for text in figure.texts].count("Simulated data") == 1
     assert table["simulated"].dtype == bool and table["simulated"].all()
 
 
-def test_figures_and_tables_of_measured_people_are_not_called_simulated(records, group_tables, task_cells, tmp_path):
+def test_figures_and_tables_of_measured_people_are_not_called_simulated(records, group_tables, comparisons, tmp_path):
     measured = {}
     for task, paths in records.items():
         folder = tmp_path / paths[0].parents[1].name / "seed-0"
@@ -280,11 +197,13 @@ def test_figures_and_tables_of_measured_people_are_not_called_simulated(records,
         record = json.loads(paths[0].read_text()) | {"simulated": False}
         (folder / "run.json").write_text(json.dumps(record))
         measured[task] = [folder / "run.json"]
+    overall = json.loads((comparisons["task"] / "overall.json").read_text()) | {"simulated": False}
+    (tmp_path / "overall.json").write_text(json.dumps(overall))
     one = measured["autoencoding"]
     drawn = [
         draw_spectra(one),
         draw_learning(one),
-        draw_tasks(**measured, cells=task_cells),
+        draw_conditions(measured, comparisons["task"] / "cells.tsv", tmp_path / "overall.json"),
         draw_groups(one, *(group_tables["autoencoding"] / name for name in GROUP_FILES)),
     ]
     for figure, table in drawn:
@@ -292,7 +211,7 @@ def test_figures_and_tables_of_measured_people_are_not_called_simulated(records,
         assert table["simulated"].dtype == bool and not table["simulated"].any()
 
 
-@pytest.mark.parametrize("name", ["spectra", "learning", "groups", "descriptive", "tasks"])
+@pytest.mark.parametrize("name", DRAWN)
 def test_nothing_overlaps_and_nothing_leaves_the_page(drawings, name):
     figure, _ = drawings[name]
     page = figure.bbox

@@ -54,7 +54,7 @@ def figures(tmp_path_factory):
     root = tmp_path_factory.mktemp("figures")
     run = "data-freesurfer_model-mlp_task-autoencoding_activation-relu_shape-base"
     paths = [root / "spectra" / f"{run}.png", root / "groups" / f"{run}.png"]
-    paths.append(root / "tasks" / "data-freesurfer_model-mlp.svg")
+    paths.append(root / "tasks" / "data-freesurfer_model-mlp_activation-relu_shape-base.svg")
     for path in paths:
         path.parent.mkdir()
         path.write_bytes(ONE_PIXEL if path.suffix == ".png" else b'<svg xmlns="http://www.w3.org/2000/svg"/>')
@@ -96,7 +96,7 @@ def test_every_figure_is_inside_with_words_for_who_cannot_see_it(page, figures):
 
 
 def test_every_figure_has_its_caption(page):
-    for kind in ("spectra", "groups", "tasks"):
+    for kind in ("spectra", "groups", "conditions"):
         caption = " ".join((WORKFLOW / "report" / f"{kind}.rst").read_text().split())
         assert caption in page.text
 
@@ -241,7 +241,7 @@ def run_script(name, inputs, outputs, folder, **params):
 
 
 @pytest.fixture(scope="module")
-def made(records, group_tables, task_cells, report_inputs, tmp_path_factory):
+def made(records, group_tables, comparisons, report_inputs, tmp_path_factory):
     """Every figure and the report, made by their scripts. Returns the files by script and name."""
     folder = tmp_path_factory.mktemp("made")
     tables = group_tables["classification"]
@@ -250,14 +250,19 @@ def made(records, group_tables, task_cells, report_inputs, tmp_path_factory):
         "figure_spectra": {"records": records["classification"][:1]},
         "figure_learning": {"records": records["classification"]},
         "figure_groups": {"records": records["classification"], "overall": tables / "overall.json"} | groups,
-        "figure_tasks": records | {"cells": task_cells},
+        "figure_conditions": {
+            "records": [path for paths in records.values() for path in paths],
+            "cells": comparisons["task"] / "cells.tsv",
+            "overall": comparisons["task"] / "overall.json",
+        },
     }
+    params = {"figure_conditions": {"levels": list(records), "seeds": 3}}
     outputs = {}
     for script, files in inputs.items():
         stem = folder / script.removeprefix("figure_") / "data-freesurfer_model-mlp"
         endings = {"pdf": "pdf", "svg": "svg", "png": "png", "table": "tsv"}
         outputs[script] = {name: Path(f"{stem}.{ending}") for name, ending in endings.items()}
-        run_script(script, files, outputs[script], folder)
+        run_script(script, files, outputs[script], folder, **params.get(script, {}))
     files = {name: value for name, value in report_inputs.items() if name != "matching"}
     files["figures"] = [paths["svg"] for paths in outputs.values()]
     outputs["report"] = {"report": folder / "report.html"}

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -5,14 +7,13 @@ import pytest
 from autospec.statistics.claims import judge_claims
 
 
-def group_run(p, model="mlp", exact=True, q=(0.01, 0.5, 0.5), spectra_seconds=1.0, p_loss=0.5):
+def group_run(p, model="mlp", exact=True, q=(0.01, 0.5, 0.5), p_loss=0.5):
     overall = {
         "dataset": "freesurfer", "model": model, "task": "autoencoding" if exact else "classification",
         "activation": "relu", "shape": "base", "groups": ["control", "patient"], "simulated": True,
         "p": None if p is None else min(p, p_loss), "spectra": {"p": p},
         "statistics": {"group_loss": {"p": p_loss}}, "exact": exact,
         "labelings": 200, "seeds": 4, "caution": "Take care.",
-        "measured": [{"wall_seconds": 6.0, "labelings_seconds": 2.0, "spectra_seconds": spectra_seconds}] * 2,
     }  # fmt: skip
     layers = pd.DataFrame(
         {
@@ -27,39 +28,89 @@ def group_run(p, model="mlp", exact=True, q=(0.01, 0.5, 0.5), spectra_seconds=1.
     return overall, layers
 
 
-def task_cells(q, model="mlp"):
-    return pd.DataFrame(
-        {
-            "dataset": "digits", "model": model, "simulated": False, "layer": ["encoder.0", "encoder.1", "encoder.0"],
-            "quantity": "gradient", "scale": ["free", "free", "raw"],
-            "measure": ["share", "stable_rank", "log_singular_value"], "index": [1, 0, 1], "t": [8.0, -2.0, 99.0],
-            "p": [q / 2, 0.2, 1e-9], "q": [q, 0.2, 1e-9], "effect": [3.0, -0.5, 40.0], "n_seeds": 4,
-        }
-    )  # fmt: skip
+def compared(what="task", q=0.01, model="mlp", gate=True, missing=None):
+    """A comparison in which the last pair has this q in its best scale-free cell and the others 0.001."""
+    levels = [level for level in {
+        "task": ("autoencoding", "classification"),
+        "activation": ("relu", "sigmoid", "tanh"),
+        "shape": ("base", "wide", "deep"),
+    }[what] if level != missing]  # fmt: skip
+    pairs = list(itertools.combinations(levels, 2))
+    frames = []
+    for one, other in pairs:
+        best = q if (one, other) == pairs[-1] else 0.001
+        frames.append(
+            pd.DataFrame(
+                {
+                    "layer": ["encoder.0", "encoder.1", "encoder.0"], "depth": [0, 1, 0],
+                    "quantity": "gradient", "scale": ["free", "free", "raw"],
+                    "measure": ["share", "stable_rank", "log_singular_value"], "index": [1, 0, 1],
+                    "pair": f"{other} - {one}", "first": one, "second": other, "test": "paired t",
+                    "statistic": [8.0, -2.0, 99.0], "p": [best / 2, 0.2, 1e-9], "q": [best, 0.2, 1e-9],
+                    "effect": [3.0, -0.5, 40.0], "significant": [best <= 0.05 and gate, False, True],
+                }
+            )
+        )  # fmt: skip
+    fixed = {"dataset": "digits", "model": model, "task": "autoencoding", "activation": "relu", "shape": "base"}
+    overall = fixed | {
+        "compared": what, "simulated": False, "seeds": 4, "caution": "Few.",
+        "levels": [{"level": level, "finished": 4, "diverged": 0, "parameters": 1000} for level in levels],
+    }  # fmt: skip
+    return overall, pd.concat(frames, ignore_index=True)
 
 
-def judged(groups=(), tasks=()):
-    return judge_claims(list(groups), list(tasks)).set_index(["claim", "dataset", "model"])
+def training(model="mlp", status="finished", spectra_seconds=1.0):
+    measured = {"wall_seconds": 6.0, "labelings_seconds": 2.0, "spectra_seconds": spectra_seconds}
+    return {"model": model, "dataset": "digits", "status": status, "simulated": False, "measured": measured}
 
 
+def judged(groups=(), conditions=(), records=()):
+    return judge_claims(list(groups), list(conditions), list(records)).set_index(["claim", "dataset", "model"])
+
+
+@pytest.mark.parametrize(("what", "claim"), [("task", "C1"), ("activation", "C2"), ("shape", "C3")])
 @pytest.mark.parametrize(("q", "status"), [(0.03, "held"), (0.3, "not held"), (np.nan, "not testable here")])
-def test_the_task_claim_rests_on_scale_free_gradients_alone(q, status):
-    cells = task_cells(q)
+def test_a_claim_about_conditions_rests_on_scale_free_gradients_alone(what, claim, q, status):
+    overall, cells = compared(what, q)
     if np.isnan(q):
         cells["q"] = np.nan
-    row = judged(tasks=[cells]).loc["C1", "digits", "mlp"]
+    row = judged(conditions=[(overall, cells)]).loc[claim, "digits", "mlp"]
     assert row["status"] == status
+    name = {"task": "activation-relu_shape-base", "activation": "task-autoencoding_shape-base"}
+    name = name.get(what, "task-autoencoding_activation-relu")
+    assert row["figure"] == f"figures/{what}s/data-digits_model-mlp_{name}.pdf"
     if status == "held":
-        assert (row["q"], row["effect"], row["where"]) == (0.03, 3.0, "encoder.0, index 1")
-        assert row["figure"] == "figures/tasks/data-digits_model-mlp.pdf"
+        assert (row["q"], row["effect"], row["where"]) == (0.03, 3.0, "encoder.0")
+        assert "share 1 at encoder.0" in row["statistic"] and "Few." in row["note"]
+
+
+def test_activations_are_distinct_only_if_each_two_of_them_differ():
+    row = judged(conditions=[compared("activation", 0.2)]).loc["C2", "digits", "mlp"]
+    assert row["status"] == "not held" and row["statistic"].startswith("paired t, tanh - sigmoid")
+    assert "sigmoid - relu: 1 of 2; tanh - relu: 1 of 2; tanh - sigmoid: 0 of 2" in row["note"]
+    row = judged(conditions=[compared("activation", 0.01, missing="tanh")]).loc["C2", "digits", "mlp"]
+    assert row["status"] == "not testable here" and "relu and tanh, sigmoid and tanh" in row["note"]
+
+
+def test_shapes_are_judged_by_wide_against_deep_alone():
+    overall, cells = compared("shape", 0.3)  # base differs from both
+    row = judged(conditions=[(overall, cells)]).loc["C3", "digits", "mlp"]
+    assert row["status"] == "not held" and row["comparison"] == "wide against deep"
+    assert "Parameters: base 1,000, wide 1,000, deep 1,000." in row["note"]
+
+
+def test_a_pair_that_its_omnibus_test_does_not_allow_holds_no_claim():
+    table = judged(conditions=[compared("activation", 0.01, gate=False)])
+    assert table.loc["C2", "digits", "mlp"]["status"] == "not held"
 
 
 def test_several_architectures_need_two_models():
-    one = judged(tasks=[task_cells(0.01)]).loc["C1", "all", "all"]
+    one = judged(conditions=[compared(q=0.01)]).loc["C1", "all", "all"]
     assert one["status"] == "not testable here"
-    two = judged(tasks=[task_cells(0.01), task_cells(0.02, "lstm")]).loc["C1", "all", "all"]
+    two = judged(conditions=[compared(q=0.01), compared(q=0.02, model="lstm")]).loc["C1", "all", "all"]
     assert (two["status"], two["value"], two["where"]) == ("held", 2, "lstm, mlp")
-    split = judged(tasks=[task_cells(0.01), task_cells(0.5, "lstm")]).loc["C1", "all", "all"]
+    assert two["figure"] == "figures/across/tasks.pdf"
+    split = judged(conditions=[compared(q=0.01), compared(q=0.5, model="lstm")]).loc["C1", "all", "all"]
     assert split["status"] == "not held"
 
 
@@ -104,25 +155,34 @@ def test_locality_lists_the_layers_that_reject_and_never_claims_more():
     assert "C5" not in judged([group_run(0.005, exact=False)]).index.get_level_values("claim")
 
 
-def test_activation_and_shape_are_not_testable_where_they_are_not_compared():
-    table = judged([group_run(0.005)], [task_cells(0.01)])
+def test_what_is_not_compared_is_not_testable():
+    table = judged([group_run(0.005)], [compared("task")])
     assert table.loc["C2", "all", "all"]["status"] == table.loc["C3", "all", "all"]["status"] == "not testable here"
 
 
-def test_generality_counts_models():
-    some = judged([group_run(0.005, "lstm")], [task_cells(0.01)]).loc["C6", "all", "all"]
-    assert (some["status"], some["value"], some["where"]) == ("not testable here", 2, "mlp, lstm")
-    names = ("mlp", "cnn", "rnn", "lstm", "bert")
-    assert judged(tasks=[task_cells(0.01, name) for name in names]).loc["C6", "all", "all"]["status"] == "held"
+def test_generality_needs_a_finished_training_of_every_model():
+    some = judged(records=[training("mlp"), training("lstm")])
+    over_all = some.loc["C6", "all", "all"]
+    assert (over_all["status"], over_all["value"], over_all["where"]) == ("not testable here", 2, "mlp, lstm")
+    assert some.loc["C6", "all", "lstm"]["status"] == "held" and ("C6", "all", "cnn") not in some.index
+    every = [training(model) for model in ("mlp", "cnn", "rnn", "lstm", "bert")]
+    assert judged(records=every).loc["C6", "all", "all"]["status"] == "held"
+    diverged = judged(records=[*every[:4], training("bert", "diverged")])
+    assert diverged.loc["C6", "all", "all"]["status"] == diverged.loc["C6", "all", "bert"]["status"] == "not held"
+    assert diverged.loc["C6", "all", "bert"]["note"] == "1 trainings, 1 diverged"
 
 
-def test_cost_is_the_measured_share_of_spectra():
-    assert judged([group_run(0.5)]).loc["C7", "all", "all"][["status", "value"]].tolist() == ["not held", 0.25]
-    assert judged([group_run(0.5, spectra_seconds=3.0)]).loc["C7", "all", "all"]["status"] == "held"
-    assert judged().loc["C7", "all", "all"]["status"] == "not testable here"
+def test_cost_is_the_measured_share_of_spectra_by_model_and_over_all():
+    records = [training("mlp"), training("mlp", spectra_seconds=0.4), training("lstm", spectra_seconds=3.0)]
+    table = judged(records=records)
+    # Of six seconds two went to labelings, so four are left.
+    assert table.loc["C7", "all", "mlp"]["value"] == pytest.approx((0.25 + 0.1) / 2)
+    assert table.loc["C7", "all", "lstm"][["status", "value"]].tolist() == ["held", 0.75]
+    assert table.loc["C7", "all", "all"][["status", "value"]].tolist() == ["not held", 0.25]
+    assert judged(records=[training("mlp", "diverged")]).loc["C7", "all", "all"]["status"] == "not testable here"
 
 
 def test_every_claim_is_judged_once_even_where_nothing_was_run():
-    table = judge_claims([], [])
+    table = judge_claims([], [], [])
     assert table["claim"].tolist() == ["C1", "C2", "C3", "C4", "C6", "C7"]
     assert set(table["status"]) == {"not testable here"}

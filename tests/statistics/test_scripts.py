@@ -103,14 +103,21 @@ def test_from_a_data_set_to_the_table_of_claims(run_script, make_run, tmp_path, 
     assert len(read_tsv(tested["yardsticks"])) == 3
     assert all((read_tsv(tested[name])["simulated"] == simulated).all() for name in names)
     options = {name: STATISTICS[name] for name in ("indices", "alpha", "correction")}
-    compared = run_script("compare_tasks", options, {"cells": "tasks.tsv"}, **records)
+    both = [*records["autoencoding"], *records["classification"]]
+    compared = run_script(
+        "compare_conditions",
+        options | {"compared": "task", "levels": list(records), "seeds": 3},
+        {"cells": "compared/cells.tsv", "overall": "compared/overall.json"},
+        records=both,
+    )
+    assert read_json(compared["overall"])["task"] == "autoencoding classification"
     judged = run_script(
         "claims",
         {"alpha": 0.05},
         {"claims": "claims.tsv"},
-        overall=[tested["overall"]],
-        layers=[tested["layers"]],
-        tasks=[compared["cells"]],
+        groups=[tested["overall"]],
+        conditions=[compared["overall"]],
+        records=both,
     )
     claims = read_tsv(judged["claims"])
     assert set(claims["claim"]) == {f"C{number}" for number in range(1, 8)}

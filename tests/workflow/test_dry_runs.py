@@ -25,7 +25,7 @@ def test_the_default_configuration_is_planned_at_once(repository, snakemake, job
     assert planned["simulate_freesurfer"] == planned["simulate_fmri"] == planned["report"] == 1
     assert planned["preprocess"] == planned["pair"] == planned["split"] == 4
     assert planned["test_groups"] == planned["figure_groups"] == 4
-    assert planned["compare_tasks"] == planned["figure_tasks"] == 4
+    assert planned["compare_conditions"] == planned["figure_conditions"] == 4
     assert planned["figure_spectra"] == planned["figure_learning"] == 8
 
 

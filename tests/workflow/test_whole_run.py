@@ -50,7 +50,7 @@ def edited(copied):
 def test_everything_asked_for_is_made(finished):
     results = finished / "results" / "test"
     runs = sorted(path.name for path in (results / "runs").iterdir())
-    assert len(runs) == 4
+    assert len(runs) == 6
     for run in runs:
         for seed in (0, 1):
             folder = results / "runs" / run / f"seed-{seed}"
@@ -63,6 +63,7 @@ def test_everything_asked_for_is_made(finished):
                 assert (results / "figures" / kind / f"{run}.{suffix}").stat().st_size > 0
     assert len(list((results / "figures" / "groups").glob("*.svg"))) == 2
     assert len(list((results / "figures" / "tasks").glob("*.svg"))) == 1
+    assert len(list((results / "figures" / "activations").glob("*.svg"))) == 1
     assert "claim" in (results / "statistics" / "claims.tsv").read_text()
     assert "<html" in (results / "report.html").read_text()
 
@@ -75,7 +76,7 @@ def test_no_subject_stands_in_the_report_or_a_figure(finished):
     # 80 digits; the two simulated cohorts, of 40 and 24 people, share their labels.
     assert len(subjects) == 80 + 40
     shown = [path for path in (results / "figures").rglob("*") if path.suffix in (".svg", ".tsv")]
-    assert len(shown) == 2 * (4 + 4 + 2 + 1)
+    assert len(shown) == 2 * (6 + 6 + 2 + 2)
     for path in (results / "report.html", *shown):
         text = path.read_text(encoding="utf-8")
         assert not [subject for subject in subjects if subject in text], path
@@ -107,8 +108,8 @@ def test_editing_a_figure_redraws_it_and_nothing_else(edited, planned):
 def test_editing_the_spectra_retrains_and_does_not_preprocess(edited, planned):
     edited("spectra/decompose.py")
     rules = planned()
-    assert rules["train"] == 4
-    assert {"test_groups", "compare_tasks", "claims", "report"} <= set(rules)
+    assert rules["train"] == 6
+    assert {"test_groups", "compare_conditions", "claims", "report"} <= set(rules)
     assert not {"simulate_freesurfer", "simulate_fmri", "preprocess", "pair", "split"} & set(rules)
 
 
@@ -117,7 +118,7 @@ def test_editing_a_test_retrains_nothing(edited, planned):
     edited("statistics/swaps.py")
     rules = planned()
     assert {"test_groups", "claims"} <= set(rules)
-    assert not {"train", "preprocess", "compare_tasks"} & set(rules)
+    assert not {"train", "preprocess", "compare_conditions"} & set(rules)
 
 
 def test_editing_a_reader_reads_its_source_alone_again(edited, planned):

@@ -22,6 +22,14 @@ SCHEMA_FILE = Path(__file__).parents[1] / "schemas" / "config.schema.yaml"
 
 #: The activation of a model where a comparison names none.
 ACTIVATIONS = {"mlp": "relu", "cnn": "relu", "rnn": "tanh", "lstm": "tanh", "bert": "relu"}
+#: What tells a run from others, seeds apart.
+IDENTITY = ("dataset", "model", "task", "activation", "shape")
+#: What a comparison of conditions varies, and through which conditions.
+CONDITIONS = {
+    "tasks": ("task", ("autoencoding", "classification")),
+    "activations": ("activation", ("relu", "sigmoid", "tanh")),
+    "shapes": ("shape", ("base", "wide", "deep")),
+}
 #: Sources whose samples have a time axis, which recurrent models and the bert need.
 SEQUENCES = ("sinusoid", "fmri", "timecourses")
 #: Sources whose samples are images, which the cnn takes besides time courses.
@@ -210,10 +218,39 @@ def runs(config: dict) -> list[dict]:
         With keys dataset, model, task, activation and shape.
     """
     needed = [run_of(comparison) for comparison in config["comparisons"]["groups"]]
-    for comparison in config["comparisons"]["tasks"]:
-        for task in ("autoencoding", "classification"):
-            needed.append(run_of({**comparison, "task": task}))
+    for kind in CONDITIONS:
+        for comparison in config["comparisons"][kind]:
+            needed += conditions(kind, comparison).values()
     return [run for index, run in enumerate(needed) if run not in needed[:index]]
+
+
+def conditions(kind: str, comparison: dict) -> dict[str, dict]:
+    """The run of each condition that a comparison puts side by side.
+
+    Parameters
+    ----------
+    kind : str
+        A name of ``CONDITIONS``.
+    comparison : dict
+        An entry of that list in the configuration.
+    """
+    varied, levels = CONDITIONS[kind]
+    if kind == "tasks" and comparison["model"] == "bert":
+        levels = (*levels, "masked")
+    return {level: run_of({**comparison, varied: level}) for level in levels}
+
+
+def run_name(run: dict) -> str:
+    """A run's name, made of what tells it from others (without what a comparison varies, the comparison's)."""
+    short = {"dataset": "data"}
+    return "_".join(f"{short.get(field, field)}-{value}" for field, value in run.items())
+
+
+def comparison_name(kind: str, comparison: dict) -> str:
+    """The name of a comparison of conditions: that of its runs without what it varies."""
+    varied, levels = CONDITIONS[kind]
+    run = run_of({**comparison, varied: levels[0]})
+    return run_name({field: value for field, value in run.items() if field != varied})
 
 
 def run_of(comparison: dict) -> dict:
@@ -359,7 +396,8 @@ def _check_datasets(datasets: dict) -> None:
 
 def _check_comparisons(config: dict) -> None:
     if not any(config["comparisons"].values()):
-        raise InputError("comparisons: nothing is asked. Give at least one entry under `groups` or `tasks`.")
+        kinds = ", ".join(f"`{kind}`" for kind in config["comparisons"])
+        raise InputError(f"comparisons: nothing is asked. Give at least one entry under one of {kinds}.")
     for kind, comparisons in config["comparisons"].items():
         for index, comparison in enumerate(comparisons):
             place = f"comparisons.{kind}[{index}]"
@@ -368,6 +406,11 @@ def _check_comparisons(config: dict) -> None:
                 raise InputError(f"{place}.dataset: no data set '{name}'.{nearest(name, config['datasets'])}")
             source = config["datasets"][name]["source"]
             _check_model(place, model, name, source)
+            if model == "lstm" and kind == "activations":
+                raise InputError(
+                    f"{place}: the model 'lstm' has one activation, 'tanh', so there is none to compare. "
+                    "Take the entry out, or use another model."
+                )
             if model == "lstm" and comparison.get("activation", "tanh") != "tanh":
                 raise InputError(
                     f"{place}.activation: found '{comparison['activation']}'; the lstm has its own, 'tanh'. "

@@ -39,10 +39,10 @@ RECORDED = ("labelings", "labelings_seed", "labelings_every", "indices")
 #: The library file that reads a source, where it is not named like the source.
 READERS = {"digits": "images", "mnist": "images"}
 
-RUN = "data-{dataset}_model-{model}_task-{task}_activation-{activation}_shape-{shape}"
+RUN = configuration.run_name({field: f"{{{field}}}" for field in configuration.IDENTITY})
 PREPARED = f"{OUT}/preprocessed/{{dataset}}"
 GROUP_TESTS = f"{OUT}/statistics/groups/{{run}}"
-TASK_TESTS = f"{OUT}/statistics/tasks/data-{{dataset}}_model-{{model}}"
+CONDITION_TESTS = f"{OUT}/statistics/{{kind}}/{{comparison}}"
 CLAIMS = f"{OUT}/statistics/claims.tsv"
 REPORT = f"{OUT}/report.html"
 
@@ -50,13 +50,17 @@ ALL_RUNS = [RUN.format(**run) for run in RUNS]
 GROUP_RUNS = list(
     dict.fromkeys(RUN.format(**configuration.run_of(entry)) for entry in config["comparisons"]["groups"])
 )
-TASKS = {
-    f"data-{entry['dataset']}_model-{entry['model']}": [
-        RUN.format(**configuration.run_of({**entry, "task": task}))
-        for task in ("autoencoding", "classification")
-    ]
-    for entry in config["comparisons"]["tasks"]
+#: Kind of comparison -> comparison -> condition -> run.
+CONDITIONS = {
+    kind: {
+        configuration.comparison_name(kind, entry): {
+            level: RUN.format(**run) for level, run in configuration.conditions(kind, entry).items()
+        }
+        for entry in config["comparisons"][kind]
+    }
+    for kind in configuration.CONDITIONS
 }
+COMPARISONS = [(kind, name) for kind, names in CONDITIONS.items() for name in names]
 
 
 wildcard_constraints:
@@ -65,6 +69,8 @@ wildcard_constraints:
     task=r"[a-z]+",
     activation=r"[a-z]+",
     shape=r"[a-z]+",
+    kind="|".join(configuration.CONDITIONS),
+    comparison=r"data-[A-Za-z0-9_]+_model-[a-z]+(_[a-z]+-[a-z]+)+",
     run=r"data-[A-Za-z0-9_]+_model-[a-z]+_task-[a-z]+_activation-[a-z]+_shape-[a-z]+",
     seed=r"\d+",
 
@@ -108,11 +114,13 @@ def run_files(name):
     return expand(f"{OUT}/runs/{{run}}/seed-{{seed}}/{name}", seed=SEEDS, allow_missing=True)
 
 
-def figure_files(kind, name, category):
+def figure_files(kind, name, category, caption=None):
     """The outputs of a figure: three formats, and the table behind it; the SVG goes to Snakemake's report."""
     files = {key: f"{OUT}/figures/{kind}/{name}.{suffix}" for key, suffix in FORMATS.items()}
     labels = {field: f"{{{field}}}" for field in re.findall(r"{(\w+)}", name)}
-    files["svg"] = report(files["svg"], caption=f"../report/{kind}.rst", category=category, labels=labels)
+    files["svg"] = report(
+        files["svg"], caption=f"../report/{caption or kind}.rst", category=category, labels=labels
+    )
     return files
 
 
@@ -122,7 +130,7 @@ FIGURES = [
         ("spectra", ALL_RUNS),
         ("learning", ALL_RUNS),
         ("groups", GROUP_RUNS),
-        ("tasks", list(TASKS)),
+        *((kind, list(names)) for kind, names in CONDITIONS.items()),
     )
     for name in names
     for suffix in FORMATS.values()
@@ -134,7 +142,12 @@ def dataset_of(run):
     return run.removeprefix("data-").split("_model-")[0]
 
 
-def task_records(wildcards, index, name):
-    """One file of every seed of a task comparison's run: 0 auto-encodes, 1 classifies."""
-    run = TASKS[f"data-{wildcards.dataset}_model-{wildcards.model}"][index]
-    return expand(f"{OUT}/runs/{run}/seed-{{seed}}/{name}", seed=SEEDS)
+def condition_records(wildcards, name="run.json"):
+    """One file of every seed of each of a comparison's runs, condition by condition."""
+    runs = CONDITIONS[wildcards.kind][wildcards.comparison].values()
+    return expand(f"{OUT}/runs/{{run}}/seed-{{seed}}/{name}", run=list(runs), seed=SEEDS)
+
+
+def levels(wildcards):
+    """The conditions that a comparison puts side by side."""
+    return list(CONDITIONS[wildcards.kind][wildcards.comparison])

@@ -73,24 +73,28 @@ rule figure_groups:
         "../scripts/figure_groups.py"
 
 
-rule figure_tasks:
-    """Draw how auto-encoding and classification differ in each layer that they share, paired by seed."""
+rule figure_conditions:
+    """Draw how tasks, activations or shapes differ in each layer or third of the depth, paired by seed."""
     input:
-        cells=f"{TASK_TESTS}/cells.tsv",
-        autoencoding=lambda wildcards: task_records(wildcards, 0, "run.json"),
-        classification=lambda wildcards: task_records(wildcards, 1, "run.json"),
-        library=library("scripts/figure_tasks.py"),
+        records=condition_records,
+        spectra=lambda wildcards: condition_records(wildcards, "spectra.parquet"),
+        cells=f"{CONDITION_TESTS}/cells.tsv",
+        overall=f"{CONDITION_TESTS}/overall.json",
+        library=library("scripts/figure_conditions.py"),
     output:
-        **figure_files("tasks", "data-{dataset}_model-{model}", "Tasks compared"),
+        **figure_files("{kind}", "{comparison}", "Conditions compared: {kind}", caption="conditions"),
     log:
-        f"{LOGS}/figure_tasks/data-{{dataset}}_model-{{model}}.log",
+        f"{LOGS}/figure_conditions/{{kind}}/{{comparison}}.log",
     benchmark:
-        f"{LOGS}/figure_tasks/data-{{dataset}}_model-{{model}}.benchmark.tsv"
+        f"{LOGS}/figure_conditions/{{kind}}/{{comparison}}.benchmark.tsv"
     conda:
         "../../envs/figures.yaml"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=30,
+    params:
+        levels=levels,
+        seeds=len(SEEDS),
     script:
-        "../scripts/figure_tasks.py"
+        "../scripts/figure_conditions.py"

@@ -9,13 +9,12 @@ rule report:
         overall=expand(f"{GROUP_TESTS}/overall.json", run=GROUP_RUNS),
         layers=expand(f"{GROUP_TESTS}/layers.tsv", run=GROUP_RUNS),
         yardsticks=expand(f"{GROUP_TESTS}/yardsticks.tsv", run=GROUP_RUNS),
-        tasks=expand(f"{OUT}/statistics/tasks/{{name}}/cells.tsv", name=TASKS),
         records=expand(f"{OUT}/runs/{{run}}/seed-{{seed}}/run.json", run=ALL_RUNS, seed=SEEDS),
         dropped=expand(f"{PREPARED}/dropped.tsv", dataset=PATHS),
         balance=expand(f"{PREPARED}/balance.tsv", dataset=PATHS),
         template=str(ROOT / "workflow" / "report" / "report.html.j2"),
         captions=expand(
-            f"{ROOT}/workflow/report/{{kind}}.rst", kind=("spectra", "learning", "groups", "tasks")
+            f"{ROOT}/workflow/report/{{kind}}.rst", kind=("spectra", "learning", "groups", "conditions")
         ),
         library=library("scripts/report.py"),
     output:

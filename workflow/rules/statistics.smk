@@ -1,4 +1,4 @@
-# Tests: of groups (people are the unit) and of tasks (trainings are the unit).
+# Tests: of groups (people are the unit) and of conditions (trainings are the unit).
 
 
 rule test_groups:
@@ -33,22 +33,21 @@ rule test_groups:
         "../scripts/test_groups.py"
 
 
-rule compare_tasks:
-    """Compare auto-encoding and classification on scale-free summaries of the gradient spectra, paired by
-    seed, with Hedges' g (Hedges 1981, doi:10.3102/10769986006002107)."""
+rule compare_conditions:
+    """Compare tasks, activations or shapes on scale-free summaries of the gradient spectra, paired by seed, with
+    Hedges' g (Hedges 1981, doi:10.3102/10769986006002107); three conditions are first tested together (Greenhouse
+    and Geisser 1959, doi:10.1007/BF02289823)."""
     input:
-        autoencoding=lambda wildcards: task_records(wildcards, 0, "run.json"),
-        classification=lambda wildcards: task_records(wildcards, 1, "run.json"),
-        spectra=lambda wildcards: [
-            path for index in (0, 1) for path in task_records(wildcards, index, "spectra.parquet")
-        ],
-        library=library("scripts/compare_tasks.py"),
+        records=condition_records,
+        spectra=lambda wildcards: condition_records(wildcards, "spectra.parquet"),
+        library=library("scripts/compare_conditions.py"),
     output:
-        cells=f"{TASK_TESTS}/cells.tsv",
+        cells=f"{CONDITION_TESTS}/cells.tsv",
+        overall=f"{CONDITION_TESTS}/overall.json",
     log:
-        f"{LOGS}/compare_tasks/data-{{dataset}}_model-{{model}}.log",
+        f"{LOGS}/compare_conditions/{{kind}}/{{comparison}}.log",
     benchmark:
-        f"{LOGS}/compare_tasks/data-{{dataset}}_model-{{model}}.benchmark.tsv"
+        f"{LOGS}/compare_conditions/{{kind}}/{{comparison}}.benchmark.tsv"
     conda:
         "../../envs/statistics.yaml"
     threads: 1
@@ -56,20 +55,25 @@ rule compare_tasks:
         mem_mb=2000,
         runtime=30,
     params:
+        compared=lambda wildcards: configuration.CONDITIONS[wildcards.kind][0],
+        levels=levels,
+        seeds=len(SEEDS),
         indices=config["statistics"]["indices"],
         alpha=config["statistics"]["alpha"],
         correction=config["statistics"]["correction"],
     script:
-        "../scripts/compare_tasks.py"
+        "../scripts/compare_conditions.py"
 
 
 rule claims:
     """Say of each claim about spectra whether it held on these data, corrected after Benjamini and
     Hochberg (1995, doi:10.1111/j.2517-6161.1995.tb02031.x)."""
     input:
-        overall=expand(f"{GROUP_TESTS}/overall.json", run=GROUP_RUNS),
+        groups=expand(f"{GROUP_TESTS}/overall.json", run=GROUP_RUNS),
         layers=expand(f"{GROUP_TESTS}/layers.tsv", run=GROUP_RUNS),
-        tasks=expand(f"{OUT}/statistics/tasks/{{name}}/cells.tsv", name=TASKS),
+        conditions=[f"{OUT}/statistics/{kind}/{comparison}/overall.json" for kind, comparison in COMPARISONS],
+        cells=[f"{OUT}/statistics/{kind}/{comparison}/cells.tsv" for kind, comparison in COMPARISONS],
+        records=expand(f"{OUT}/runs/{{run}}/seed-{{seed}}/run.json", run=ALL_RUNS, seed=SEEDS),
         library=library("scripts/claims.py"),
     output:
         claims=CLAIMS,

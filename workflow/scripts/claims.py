@@ -10,8 +10,8 @@ with job(snakemake):
     from autospec.statistics.claims import judge_claims
     from autospec.tables import read_json, read_tsv, write_tsv
 
-    # The layers of a run lie beside its overall.json.
-    layers = {Path(path).parent: read_tsv(path) for path in snakemake.input.layers}
-    groups = [(read_json(path), layers[Path(path).parent]) for path in snakemake.input.overall]
-    tasks = [read_tsv(path) for path in snakemake.input.tasks]
-    write_tsv(judge_claims(groups, tasks, snakemake.params.alpha), snakemake.output.claims)
+    # What belongs to a result lies beside its overall.json.
+    groups = [(read_json(path), read_tsv(Path(path).with_name("layers.tsv"))) for path in snakemake.input.groups]
+    conditions = [(read_json(path), read_tsv(Path(path).with_name("cells.tsv"))) for path in snakemake.input.conditions]
+    records = [read_json(path) for path in snakemake.input.records]
+    write_tsv(judge_claims(groups, conditions, records, snakemake.params.alpha), snakemake.output.claims)

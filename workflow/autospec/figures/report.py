@@ -20,9 +20,13 @@ from autospec.tables import atomic_path, read_json, read_tsv
 KINDS = {
     "groups": "Where and when groups differ",
     "tasks": "Tasks compared",
+    "activations": "Activations compared",
+    "shapes": "Shapes compared",
     "spectra": "Spectra over training",
     "learning": "Learning",
 }
+#: Kinds of figure that share a caption.
+CAPTIONS = dict.fromkeys(("tasks", "activations", "shapes"), "conditions")
 MIME = {".png": "image/png", ".svg": "image/svg+xml"}
 _FIELDS = ("dataset", "model", "task", "activation", "shape")
 
@@ -325,7 +329,7 @@ def _figures(paths: Iterable[str | Path], datasets: Mapping[str, dict], captions
     for path in map(Path, paths):
         kind, name = path.parent.name, path.stem
         dataset = name.removeprefix("data-").split("_model-")[0]
-        caption = captions / f"{kind}.rst"
+        caption = captions / f"{CAPTIONS.get(kind, kind)}.rst"
         text = " ".join(caption.read_text(encoding="utf-8").split()) if caption.exists() else ""
         heading = KINDS.get(kind, kind)
         simulated = datasets.get(dataset, {}).get("simulated", False)

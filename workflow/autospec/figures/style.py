@@ -8,6 +8,7 @@ import textwrap
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 
 matplotlib.use("Agg")
 import pandas as pd
@@ -29,7 +30,10 @@ MILLIMETRE = 1 / 25.4
 REFERENCE = "#0072B2"
 OTHER = "#D55E00"
 ALL = "#6E6E6E"
-TASKS = ("#009E73", "#AA4499")
+LEVELS = ("#009E73", "#AA4499", "#E69F00")
+PAIRS = ("#000000", "#0072B2", "#D55E00")
+DASHES = ("-", (0, (3, 1.2)), (0, (1, 1)))
+MARKERS = ("o", "s", "D")
 SIMULATED = "#B00020"
 MISSING = "#E4E4E4"
 
@@ -94,7 +98,7 @@ def new_figure(width: float, height: float, title: str, foot: str = "", keys: li
     """
     matplotlib.rcParams.update(matplotlib.rcParamsDefault)
     sns.set_theme(style="ticks", rc=_SETTINGS)
-    foot = "\n".join(textwrap.fill(line, int(width / 1.12)) for line in foot.splitlines())
+    foot = wrapped(foot, width)
     head = 10.0 if keys else 6.0
     below = 2.9 * len(foot.splitlines()) + 2.5 if foot else 0.0
     total = height + head + below
@@ -116,6 +120,11 @@ def new_figure(width: float, height: float, title: str, foot: str = "", keys: li
     if foot:
         figure.text(0.006, 1.0 / total, foot, ha="left", va="bottom", fontsize=6, linespacing=1.3)
     return figure
+
+
+def wrapped(text: str, width: float) -> str:
+    """Break lines of small print so that they fit a width in millimetres."""
+    return "\n".join(textwrap.fill(line, int(width / 1.12)) for line in text.splitlines())
 
 
 def mark_simulated(figure: Figure, text: str = "Simulated data") -> None:
@@ -192,6 +201,22 @@ def plain_log_ticks(axis, count: int = 4) -> None:
     axis.yaxis.set_minor_locator(NullLocator())
     axis.yaxis.set_major_formatter(FuncFormatter(_short))
     axis.yaxis.set_minor_formatter(NullFormatter())
+
+
+def effect_axis(axis, lows, highs) -> None:
+    """Scale an x axis of effect sizes, linear near 0, with a few ticks that stand apart.
+
+    Seeds that agree closely make an effect as large as one likes.
+    """
+    axis.axvline(0, color=ALL, linewidth=0.6, zorder=0)
+    reach = float(np.nanmax(np.abs([*lows, *highs]), initial=2.0))
+    axis.set_xscale("symlog", linthresh=1)
+    axis.set_xlim(-1.3 * reach, 1.3 * reach)
+    highest = int(np.log10(reach))
+    decades = sorted({10.0 ** (highest // 2), 10.0**highest})
+    axis.set_xticks([-tick for tick in decades] + [0.0] + decades)
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: f"{tick:g}".replace("-", "−")))
+    axis.minorticks_off()
 
 
 def epoch_ticks(axis) -> None:

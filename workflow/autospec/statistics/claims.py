@@ -2,26 +2,33 @@
 
 The claims are those of Baker, Calhoun and Plis 2024 (arXiv 2406.11825). The level alpha is that of the tests.
 
-C1 task: for each data set and model, held if a scale-free measure of the gradient spectra differs between
-   auto-encoding and classification (q <= alpha over seeds); over all, held if it is held for two models.
-C2 activation, C3 shape: not testable here, as no such comparison is made.
+C1 task, C2 activation, C3 shape: for each comparison, held if every pair of conditions that the claim names
+   (auto-encoding and classification; each two of ReLU, sigmoid and tanh; wide and deep, which have as many
+   parameters as each other) differs significantly in a scale-free measure of the gradient spectra of some layer
+   or third of the depth: q <= alpha over seeds, and where three conditions are compared, also in the test of all
+   of them. Over all, held if it is held for two models. Not testable where a condition is missing or fewer than
+   two seeds finished in all conditions.
 C4 groups: for each run, held if the swap test's p of the gradient spectra is <= alpha, and only where that p
    is exact (training did not use the labels); descriptive otherwise; over all, held if it is held for two
    models. The p of the groups' mean loss stands beside it as a yardstick and decides nothing.
 C5 locality: for each exact run, not held if the gradient spectra as a whole do not reject (C4) or no layer does;
    otherwise the layers that reject (q <= alpha) are listed and the claim is descriptive, for "in this layer and
    not in that" needs a contrast of layers.
-C6 generality: held if all of MLP, CNN, RNN, LSTM and BERT have finished runs; otherwise not testable here,
-   with the count.
-C7 cost: held if, in the median run, computing spectra took more than half of the time of training, labelings
-   (which serve the test of groups alone) left out of both.
+C6 generality: for each model, held if a training finished, with its spectra; not held if all diverged; not testable
+   where there is none. Over all, held if it is held for MLP, CNN, RNN, LSTM and BERT, not held if it is not for
+   one, otherwise not testable here.
+C7 cost: for each model, and over all trainings, held if in the median training computing spectra took more than
+   half of the time, labelings (which serve the test of groups alone) left out of both.
 
 Statuses: held, not held, not testable here, descriptive.
 """
 
+import itertools
+
 import numpy as np
 import pandas as pd
 
+from autospec.statistics.conditions import FIELDS
 from autospec.statistics.swaps import SPECTRAL
 
 CLAIMS = {
@@ -34,6 +41,13 @@ CLAIMS = {
     "C7": "Computing spectra while training is costly",
 }
 MODELS = ("mlp", "cnn", "rnn", "lstm", "bert")
+#: The claim about what is compared, and the conditions that all have to differ.
+ABOUT = {
+    "task": ("C1", ("autoencoding", "classification")),
+    "activation": ("C2", ("relu", "sigmoid", "tanh")),
+    "shape": ("C3", ("wide", "deep")),
+}
+FOLDERS = {"task": "tasks", "activation": "activations", "shape": "shapes"}
 
 HELD, NOT_HELD, UNTESTABLE, DESCRIPTIVE = "held", "not held", "not testable here", "descriptive"
 
@@ -45,15 +59,17 @@ COLUMNS = [
 _SEVERAL = 2
 
 
-def judge_claims(groups, tasks, alpha=0.05):
+def judge_claims(groups, conditions, records, alpha=0.05):
     """Judge the claims.
 
     Parameters
     ----------
     groups : sequence of (overall, layers)
         For each run of groups: `overall` (dict) and `layers` (DataFrame) of the swap test.
-    tasks : sequence of DataFrame
-        For each comparison of tasks: its cells.
+    conditions : sequence of (overall, cells)
+        For each comparison of tasks, activations or shapes: `overall` (dict) and `cells` (DataFrame).
+    records : sequence of dict
+        The `run.json` of every training.
     alpha : float
 
     Returns
@@ -63,14 +79,14 @@ def judge_claims(groups, tasks, alpha=0.05):
         `claim`, `title`, `dataset`, `model`, `task`, `comparison`, `status`, `statistic`, `value`,
         `p`, `q`, `effect`, `where`, `figure` (path under the output folder), `simulated`, `note`.
     """
-    rows = [_task(cells, alpha) for cells in tasks]
-    rows.append(_several("C1", rows))
-    for claim, what in (("C2", "activation functions"), ("C3", "shapes of a model")):
-        rows.append(_row(claim, status=UNTESTABLE, note=f"no comparison of {what} was made"))
+    rows = []
+    for compared, (claim, _) in ABOUT.items():
+        judged = [_condition(overall, cells, alpha) for overall, cells in conditions if overall["compared"] == compared]
+        rows += [*judged, _several(claim, judged, f"figures/across/{FOLDERS[compared]}.pdf" if judged else None)]
     by_run = [_groups(overall, layers, alpha) for overall, layers in groups]
     rows += [*by_run, _several("C4", by_run)]
     rows += [_layers(overall, layers, alpha) for overall, layers in groups if overall["exact"]]
-    rows += [_generality(groups, tasks), _cost(groups)]
+    rows += [*_generality(records), *_cost(records)]
     return pd.DataFrame(rows, columns=COLUMNS).sort_values("claim", kind="stable", ignore_index=True)
 
 
@@ -78,34 +94,54 @@ def _row(claim, **values):
     return {"claim": claim, "title": CLAIMS[claim], "dataset": "all", "model": "all"} | values
 
 
-def _task(cells, alpha):
-    first = cells.iloc[0]
+def _condition(overall, cells, alpha):
+    compared = overall["compared"]
+    claim, wanted = ABOUT[compared]
+    fields = [field for field in FIELDS if field != compared]
+    name = "_".join(f"{'data' if field == 'dataset' else field}-{overall[field]}" for field in fields)
     row = _row(
-        "C1",
-        dataset=first["dataset"],
-        model=first["model"],
-        comparison="auto-encoding against classification",
-        simulated=bool(first["simulated"]),
-        figure=f"figures/tasks/data-{first['dataset']}_model-{first['model']}.pdf",
+        claim,
+        dataset=overall["dataset"],
+        model=overall["model"],
+        task=overall["task"],
+        comparison=" against ".join(wanted),
+        simulated=overall["simulated"],
+        figure=f"figures/{FOLDERS[compared]}/{name}.pdf",
     )
     tested = cells[(cells["quantity"] == "gradient") & (cells["scale"] == "free") & cells["q"].notna()]
-    if tested.empty:
+    pairs = {}
+    for pair in itertools.combinations(wanted, 2):
+        pairs[pair] = tested[tested["first"].isin(pair) & tested["second"].isin(pair)]
+    missing = [" and ".join(pair) for pair, rows in pairs.items() if rows.empty]
+    if missing:
         return row | {
             "status": UNTESTABLE,
-            "note": f"{first['n_seeds']} finished seed(s); at least 2 are needed",
+            "note": f"nothing to test between {', '.join(missing)}. {overall['caution']}".strip(),
         }
-    best = tested.loc[tested["t"].abs().idxmax()]
-    count = int((tested["q"] <= alpha).sum())
+    # Of each pair the cell that tells most, and of the pairs the one that decides: that with the least to tell.
+    best = [rows.sort_values(["significant", "p"], ascending=[False, True]).iloc[0] for rows in pairs.values()]
+    deciding = min(best, key=lambda cell: (cell["significant"], -cell["p"]))
+    counts = [f"{rows['pair'].iloc[0]}: {rows['significant'].sum()} of {len(rows)}" for rows in pairs.values()]
+    layers = pairs[tuple(sorted((deciding["first"], deciding["second"]), key=wanted.index))]
+    layers = layers[layers["significant"]].sort_values("depth")["layer"]
+    size = [f"{entry['level']} {entry['parameters']:,}" for entry in overall["levels"] if entry.get("parameters")]
     return row | {
-        "status": HELD if count else NOT_HELD,
-        "statistic": f"paired t, {best['measure'].replace('_', ' ')}",
-        "value": best["t"],
-        "p": best["p"],
-        "q": best["q"],
-        "effect": best["effect"],
-        "where": f"{best['layer']}" + (f", index {best['index']}" if best["index"] else ""),
-        "note": f"{count} of {len(tested)} scale-free cells at q <= {alpha:g}; effect is Hedges' g_z over seeds",
+        "status": HELD if deciding["significant"] else NOT_HELD,
+        "statistic": f"{deciding['test']}, {deciding['pair']}, {_measure(deciding)} at {deciding['layer']}",
+        "value": deciding["statistic"],
+        "p": deciding["p"],
+        "q": deciding["q"],
+        "effect": deciding["effect"],
+        "where": ", ".join(dict.fromkeys(layers)),
+        "note": f"Scale-free cells significant at {alpha:g}: {'; '.join(counts)}. The row shows the strongest cell of "
+        f"the pair that decides; effect is Hedges' g_z over {overall['seeds']} seeds."
+        + (f" Parameters: {', '.join(size)}." if compared == "shape" and size else "")
+        + (f" {overall['caution']}" if overall["caution"] else ""),
     }
+
+
+def _measure(cell):
+    return cell["measure"].replace("_", " ") + (f" {cell['index']}" if cell["index"] else "")
 
 
 def _groups(overall, layers, alpha):
@@ -166,7 +202,7 @@ def _run(overall):
     }
 
 
-def _several(claim, rows):
+def _several(claim, rows, figure=None):
     judged = [row for row in rows if row["status"] in (HELD, NOT_HELD)]
     models = sorted({row["model"] for row in judged})
     held = sorted({row["model"] for row in judged if row["status"] == HELD})
@@ -181,38 +217,80 @@ def _several(claim, rows):
         statistic="models in which it is held",
         value=len(held),
         where=", ".join(held),
-        simulated=all(row["simulated"] for row in judged) if judged else None,
+        figure=figure,
+        simulated=_simulated(judged),
         note=f"{len(held)} of {len(models)} model(s) tested; {_SEVERAL} are wanted",
     )
 
 
-def _generality(groups, tasks):
-    run = {overall["model"] for overall, _ in groups} | {cells["model"].iloc[0] for cells in tasks}
-    found = [model for model in MODELS if model in run]
-    return _row(
+def _simulated(rows):
+    return all(row["simulated"] for row in rows) if rows else None
+
+
+def _generality(records):
+    rows = []
+    for model in MODELS:
+        trained = [record for record in records if record["model"] == model]
+        done = [record for record in trained if record["status"] == "finished"]
+        rows.append(
+            _row(
+                "C6",
+                model=model,
+                status=HELD if done else NOT_HELD if trained else UNTESTABLE,
+                statistic="finished trainings",
+                value=len(done),
+                where=", ".join(dict.fromkeys(record["dataset"] for record in done)),
+                simulated=_simulated(done),
+                note=f"{len(trained)} trainings, {len(trained) - len(done)} diverged",
+            )
+        )
+    found = [row["model"] for row in rows if row["status"] == HELD]
+    failed = any(row["status"] == NOT_HELD for row in rows)
+    over_all = _row(
         "C6",
-        status=HELD if len(found) == len(MODELS) else UNTESTABLE,
-        statistic="models with finished runs",
+        status=HELD if len(found) == len(MODELS) else NOT_HELD if failed else UNTESTABLE,
+        statistic="models with finished trainings",
         value=len(found),
         where=", ".join(found),
-        note=f"{len(found)} of {len(MODELS)} models were run",
+        figure="figures/models/autoencoding.pdf" if found else None,
+        note=f"{len(found)} of {len(MODELS)} models",
     )
+    return [row for row in rows if row["status"] != UNTESTABLE] + [over_all]
 
 
-def _cost(groups):
-    shares = [
-        measured["spectra_seconds"] / (measured["wall_seconds"] - measured.get("labelings_seconds", 0.0))
-        for overall, _ in groups
-        for measured in overall["measured"]
-        if measured.get("wall_seconds") and "spectra_seconds" in measured
-    ]
-    if not shares:
-        return _row("C7", status=UNTESTABLE, note="no run says how long its spectra took")
+def _cost(records):
+    shares = {}
+    for record in records:
+        share = share_of_spectra(record["measured"])
+        if share is not None and record["status"] == "finished":
+            shares.setdefault(record["model"], []).append(share)
+    rows = [_cost_row(shares[model], model=model) for model in MODELS if model in shares]
+    if not rows:
+        return [_row("C7", status=UNTESTABLE, note="no run says how long its spectra took")]
+    return [*rows, _cost_row([share for each in shares.values() for share in each])]
+
+
+def _cost_row(shares, **about):
     share = float(np.median(shares))
     return _row(
         "C7",
         status=HELD if share > 0.5 else NOT_HELD,
         statistic="share of the training time that spectra took",
         value=share,
+        figure="figures/models/cost.pdf",
         note=f"median of {len(shares)} trainings, from {min(shares):.0%} to {max(shares):.0%}; held above 50%",
+        **about,
     )
+
+
+def share_of_spectra(measured):
+    """Which share of a training's time its spectra took, labelings left out of both; None if not measured.
+
+    Parameters
+    ----------
+    measured : mapping
+        `measured` of a `run.json`.
+    """
+    if not measured.get("wall_seconds") or "spectra_seconds" not in measured:
+        return None
+    return measured["spectra_seconds"] / (measured["wall_seconds"] - measured.get("labelings_seconds", 0.0))
