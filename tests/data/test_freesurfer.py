@@ -1,14 +1,14 @@
-"""FreeSurfer's stats files, against an independent reading of a real subject."""
+"""A FreeSurfer SUBJECTS_DIR."""
 
 import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from stats_files import by_pandas, edit, write_parcellation
 
-from autospec.data.freesurfer import read, read_stats, read_subject
+from autospec.data.dataset import feature_table, read_dataset, write_dataset
+from autospec.data.freesurfer import read
 from autospec.data.quality import clean_features, robust_z
 from autospec.data.simulate_freesurfer import write_cohort
 from autospec.errors import InputError
@@ -37,53 +37,6 @@ def cohort(simulated_cohort, tmp_path):
     return shutil.copytree(simulated_cohort, tmp_path / "cohort")
 
 
-def by_pandas(path):
-    """The table of a stats file, read without our code."""
-    (header,) = [line for line in path.read_text().splitlines() if line.startswith("# ColHeaders")]
-    return pd.read_csv(path, sep=r"\s+", comment="#", names=header.split()[2:]).set_index("StructName")
-
-
-def edit(path, old, new):
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new, 1))
-
-
-def test_a_real_subject_reads_as_by_pandas(bert):
-    features, head_size, simulated = read_subject(bert, ["volume", "thickness", "area"])
-    expected = by_pandas(bert / "stats" / "aseg.stats")["Volume_mm3"].to_dict()
-    for side in ("Left", "Right"):
-        expected[f"{side}-Thalamus"] = expected.pop(f"{side}-Thalamus-Proper")
-    for side in ("lh", "rh"):
-        table = by_pandas(bert / "stats" / f"{side}.aparc.stats")
-        for column, ending in [("GrayVol", "volume"), ("ThickAvg", "thickness"), ("SurfArea", "area")]:
-            expected |= {f"{side}_{region}_{ending}": value for region, value in table[column].items()}
-    assert features == expected
-    assert len(features) == 45 + 2 * 34 * 3
-    # Numbers that stand in the files.
-    assert features["Left-Hippocampus"] == 4308.9
-    assert features["Left-Thalamus"] == 8097.4
-    assert features["lh_fusiform_thickness"] == 2.717
-    assert features["lh_insula_volume"] == 7669
-    assert head_size == 1602572.131295
-    assert not simulated
-
-
-def test_measures_choose_the_features(bert):
-    features, *_ = read_subject(bert, ["thickness"])
-    assert len(features) == 68 and all(name.endswith("_thickness") for name in features)
-
-
-def test_names_of_old_and_new_versions_give_the_same_features(bert, tmp_path):
-    shutil.copytree(bert, tmp_path / "new")
-    for file in (tmp_path / "new" / "stats").iterdir():
-        file.chmod(0o644)
-    aseg = tmp_path / "new" / "stats" / "aseg.stats"
-    aseg.write_text(aseg.read_text().replace("Thalamus-Proper", "Thalamus"))
-    edit(aseg, "# Measure EstimatedTotalIntraCranialVol, eTIV", "# Measure IntraCranialVol, ICV")
-    assert read_subject(tmp_path / "new", ["volume"]) == read_subject(bert, ["volume"])
-
-
 def test_a_cohort_becomes_a_data_set_with_head_size(cohort):
     dataset, quality, dropped = read("name", OPTIONS, cohort)
     table = pd.read_csv(cohort / "participants.tsv", sep="\t")
@@ -99,6 +52,7 @@ def test_a_cohort_becomes_a_data_set_with_head_size(cohort):
     assert "5th-Ventricle" in dropped["label"].tolist()
     assert dataset.people["head_size"].between(1e6, 2e6).all()
     assert quality["subject"].tolist() == dataset.people["subject"].tolist()
+    assert not {"surface_holes", "freesurfer_version"} & set(quality)
 
 
 def test_a_real_subject_is_not_called_simulated(bert, tmp_path):
@@ -107,12 +61,110 @@ def test_a_real_subject_is_not_called_simulated(bert, tmp_path):
         file = tmp_path / label / "stats" / "aseg.stats"
         file.chmod(0o644)
         edit(file, "4308.9", f"{4308.9 * scale:.1f}")
-    (tmp_path / "participants.tsv").write_text(
-        "participant_id\tdiagnosis\na\tcontrol\nb\tcontrol\nc\tschizophrenia\n"
-    )
-    dataset, _, dropped = read("name", OPTIONS, tmp_path)
+    (tmp_path / "participants.tsv").write_text("participant_id\tdiagnosis\na\tcontrol\nb\tcontrol\nc\tschizophrenia\n")
+    dataset, quality, dropped = read("name", OPTIONS, tmp_path)
     assert not dataset.simulated
     assert dataset.features == ["Left-Hippocampus"] and len(dropped) == 45 + 136 - 1
+    assert quality["surface_holes"].tolist() == [78] * 3
+    assert quality["freesurfer_version"].str.startswith("$Id: mri_segstats.c,v 1.121").all()
+
+
+def test_original_names_are_kept_beside_the_current_ones(cohort, tmp_path):
+    for folder in cohort.glob("sub-*"):
+        path = folder / "stats" / "aseg.stats"
+        path.write_text(path.read_text().replace("-Thalamus", "-Thalamus-Proper"))
+    dataset, _, _ = read("name", OPTIONS, cohort)
+    assert "Left-Thalamus" in dataset.features
+    write_dataset(dataset, tmp_path / "data.parquet")
+    table = feature_table(read_dataset(tmp_path / "data.parquet")).set_index("feature")["original"]
+    assert table["Left-Thalamus"] == "Left-Thalamus-Proper" and table["Right-Thalamus"] == "Right-Thalamus-Proper"
+    others = table.drop(["Left-Thalamus", "Right-Thalamus"])
+    assert (others == others.index).all() and len(table) == dataset.values.shape[1]
+
+
+def test_a_parcellation_is_chosen(cohort):
+    expected = {}
+    for folder in sorted(cohort.glob("sub-*")):
+        for side in ("lh", "rh"):
+            path = folder / "stats" / f"{side}.aparc.a2009s.stats"
+            expected[folder.name, side] = write_parcellation(path, ["G_cuneus", "G&S_subcentral"], int(folder.name[-1]))
+    options = OPTIONS | {"parcellation": "aparc.a2009s", "measures": ["thickness"]}
+    dataset, _, _ = read("name", options, cohort)
+    names = ("G_cuneus", "G&S_subcentral")
+    assert dataset.features == [f"{side}_{name}_thickness" for side in ("lh", "rh") for name in names]
+    for row, subject in enumerate(dataset.people["subject"]):
+        both = np.concatenate([expected[subject, side]["ThickAvg"] for side in ("lh", "rh")])
+        np.testing.assert_array_equal(dataset.values[row], both.astype(np.float32))
+    assert "aparc.a2009s" in dataset.description
+
+
+def test_volumes_can_be_divided_by_head_size_person_by_person(cohort):
+    options = OPTIONS | {"measures": ["volume", "thickness", "area"]}
+    plain, _, _ = read("name", options, cohort)
+    divided, _, _ = read("name", options | {"head_size": "proportion"}, cohort)
+    assert divided.features == plain.features
+    sizes = plain.people["head_size"].to_numpy()
+    for index, feature in enumerate(plain.features):
+        is_volume = not feature.endswith(("_thickness", "_area"))
+        expected = plain.values[:, index] / sizes if is_volume else plain.values[:, index]
+        np.testing.assert_allclose(divided.values[:, index], expected, rtol=1e-6)
+
+    # One person's numbers hang on nobody else.
+    shutil.rmtree(cohort / "sub-0002")
+    fewer, _, _ = read("name", options | {"head_size": "proportion", "missing_subjects": "drop"}, cohort)
+    kept = (divided.people["subject"] != "sub-0002").to_numpy()
+    np.testing.assert_array_equal(fewer.values, divided.values[kept])
+
+
+def test_dividing_by_a_head_size_that_is_not_known_is_refused(cohort):
+    for folder in cohort.glob("sub-*"):
+        edit(folder / "stats" / "aseg.stats", "TotalIntraCranialVol, eTIV", "Other, Other")
+    assert "head_size" not in read("name", OPTIONS, cohort)[0].people
+    with pytest.raises(InputError, match=r"needs head sizes, and neither"):
+        read("name", OPTIONS | {"head_size": "proportion"}, cohort)
+    table = pd.read_csv(cohort / "participants.tsv", sep="\t").assign(icv=1.5e6)
+    table.loc[2, "icv"] = np.nan
+    table.to_csv(cohort / "participants.tsv", sep="\t", index=False, na_rep="n/a")
+    options = OPTIONS | {"head_size": "proportion", "participants": OPTIONS["participants"] | {"head_size": "icv"}}
+    with pytest.raises(InputError, match=r"1 people, sub-0003 first, have a head size of nan"):
+        read("name", options, cohort)
+
+
+def set_version(folder, version):
+    edit(folder / "stats" / "aseg.stats", "# generating_program", f"# cvs_version {version}\n# generating_program")
+
+
+def test_versions_of_freesurfer_are_not_mixed_unless_it_is_wanted(cohort):
+    for folder in sorted(cohort.glob("sub-*")):
+        set_version(folder, "6.0.0" if folder.name in ("sub-0002", "sub-0005") else "7.4.1")
+    with pytest.raises(InputError) as error:
+        read("name", OPTIONS, cohort)
+    for word in ["aseg.stats", "(`6.0.0`, 2 subject(s)) than most (6 by `7.4.1`)", "`mixed_versions: keep`"]:
+        assert word in str(error.value)
+    dataset, quality, dropped = read("name", OPTIONS | {"mixed_versions": "keep"}, cohort)
+    assert quality["freesurfer_version"].value_counts().to_dict() == {"7.4.1": 6, "6.0.0": 2}
+    assert "not measured by every version of FreeSurfer" not in set(dropped["reason"])
+
+    # What a whole version does not measure is left out; what one subject lacks is a mistake.
+    for subject in ("sub-0002", "sub-0005"):
+        edit(cohort / subject / "stats" / "aseg.stats", "Optic-Chiasm", "Left-Something")
+    fewer, _, dropped = read("name", OPTIONS | {"mixed_versions": "keep"}, cohort)
+    lost = dropped.loc[dropped["reason"] == "not measured by every version of FreeSurfer", "label"]
+    assert sorted(lost) == ["Left-Something", "Optic-Chiasm"]
+    assert fewer.features == [feature for feature in dataset.features if feature != "Optic-Chiasm"]
+    edit(cohort / "sub-0002" / "stats" / "aseg.stats", "Left-Amygdala", "Left-Amigdala")
+    with pytest.raises(InputError, match=r"sub-0002/stats/aseg.stats: no value for 'Left-Amygdala'"):
+        read("name", OPTIONS | {"mixed_versions": "keep"}, cohort)
+
+
+def test_sessions_of_one_person_are_known_as_such(cohort):
+    table = pd.read_csv(cohort / "participants.tsv", sep="\t")
+    for number, subject in enumerate(table["participant_id"]):
+        (cohort / subject).rename(cohort / f"sub-{number // 2}_ses-{number % 2}")
+        table.loc[number, "participant_id"] = f"sub-{number // 2}_ses-{number % 2}"
+    table.to_csv(cohort / "participants.tsv", sep="\t", index=False)
+    dataset, _, _ = read("name", OPTIONS, cohort)
+    assert dataset.people["person"].tolist() == [f"sub-{number // 2}" for number in range(8)]
 
 
 def test_folders_that_are_not_of_subjects_are_passed_over(cohort):
@@ -150,9 +202,9 @@ def test_an_unfinished_subject_is_named(cohort):
             "eTIV, Volume, -",
             ["found '-", "EstimatedTotal"],
         ),
-        ("aseg.stats", "# Measure EstimatedTotalIntraCranialVol", "# Measure Other", ["no measure"]),
-        ("aseg.stats", "Left-Amygdala", "Left-Amigdala", ["no row for 'Left-Amygdala'", "7 of 8"]),
-        ("lh.aparc.stats", "\ninsula", "\n# insula", ["lh.aparc.stats", "no row for 'lh_insula_volume'"]),
+        ("aseg.stats", "TotalIntraCranialVol, eTIV", "Other, Other", ["no measure EstimatedTotalIntraCranialVol"]),
+        ("aseg.stats", "Left-Amygdala", "Left-Amigdala", ["no value for 'Left-Amygdala'", "7 of 8"]),
+        ("lh.aparc.stats", "\ninsula", "\n# insula", ["lh.aparc.stats", "no value for 'lh_insula_volume'"]),
     ],
 )
 def test_a_broken_stats_file_is_refused_with_its_place(cohort, file, old, new, words):
@@ -174,45 +226,7 @@ def test_a_cell_that_is_no_measure_is_refused_with_its_line(cohort, cell):
     path.write_text("\n".join(lines))
     with pytest.raises(InputError) as error:
         read("name", OPTIONS, cohort)
-    assert f"aseg.stats, line {number + 1}, Left-Putamen, column Volume_mm3: found '{cell}'" in str(
-        error.value
-    )
-
-
-def test_a_file_cut_anywhere_after_the_header_is_refused(bert, tmp_path):
-    text = (bert / "stats" / "aseg.stats").read_text()
-    begin = text.index("# ColHeaders") + len("# ColHeaders")
-    for end in range(begin, len(text) - 40, 97):
-        (tmp_path / "aseg.stats").write_text(text[:end])
-        with pytest.raises(InputError, match=r"aseg.stats"):
-            read_stats(tmp_path / "aseg.stats")
-
-
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data())
-def test_any_bytes_give_a_table_or_an_input_error(bert, tmp_path, data):
-    folder = tmp_path / "stats"
-    shutil.copytree(bert / "stats", folder, dirs_exist_ok=True)
-    name = data.draw(st.sampled_from(["aseg.stats", "lh.aparc.stats"]))
-    content = bytearray((bert / "stats" / name).read_bytes())
-    for _ in range(data.draw(st.integers(1, 4))):
-        position = data.draw(st.integers(0, len(content) - 1))
-        kind = data.draw(st.sampled_from(["replace", "cut", "insert"]))
-        if kind == "replace":
-            content[position] = data.draw(st.integers(0, 255))
-        elif kind == "cut":
-            del content[position : position + data.draw(st.integers(1, 400))]
-        else:
-            content[position:position] = data.draw(st.binary(max_size=12))
-    (folder / name).unlink()
-    (folder / name).write_bytes(content)
-    try:
-        features, _, _ = read_subject(tmp_path, ["volume", "thickness"])
-    except InputError as error:
-        assert name in str(error)
-    else:
-        values = np.array(list(features.values()))
-        assert np.isfinite(values).all() and (values >= 0).all()
+    assert f"aseg.stats, line {number + 1}, Left-Putamen, column Volume_mm3: found '{cell}'" in str(error.value)
 
 
 def test_robust_z_is_that_of_a_hand_computed_column():

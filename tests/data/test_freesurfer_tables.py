@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from autospec.data.dataset import feature_table
 from autospec.data.freesurfer_tables import read, read_table
 from autospec.errors import InputError
 
@@ -33,6 +34,7 @@ ABIDE = {
     "groups": {"control": ["2"], "autism": ["1"]},
     "matching": {"exact": ["site", "sex"], "callipers": {"age": 0.2}},
 }
+KINDS = ("volume", "thickness", "area")
 SMALL = {
     "source": "freesurfer_tables",
     "tables": ["aseg.tsv", "lh.tsv"],
@@ -127,10 +129,10 @@ def test_tables_are_joined_by_subject_and_repeated_measures_stand_once(folder):
     [(",", "Measure:volume"), (" ", "Measure:volume"), (";", "subject"), (",", ""), ("\t", '""')],
 )
 def test_any_delimiter_and_any_name_of_the_first_column_will_do(folder, delimiter, corner):
-    expected = read_table(folder / "aseg.tsv")
+    expected = read_table(folder / "aseg.tsv").values
     text = ASEG.replace("Measure:volume", corner).replace("\t", delimiter)
     (folder / "other.txt").write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
-    pd.testing.assert_frame_equal(read_table(folder / "other.txt"), expected)
+    pd.testing.assert_frame_equal(read_table(folder / "other.txt").values, expected)
 
 
 @pytest.mark.parametrize(
@@ -138,10 +140,10 @@ def test_any_delimiter_and_any_name_of_the_first_column_will_do(folder, delimite
     [
         ("aseg.tsv", "s2\t", "s1\t", ["aseg.tsv, lines 2 and 3", "subject s1 stands twice"]),
         ("aseg.tsv", "Left-Putamen", "Left-Thalamus-Proper", ["aseg.tsv", "stands twice"]),
-        ("aseg.tsv", "Left-Putamen", "Left-Thalamus", ["aseg.tsv", "old and its new name"]),
+        ("aseg.tsv", "Left-Putamen", "Left-Thalamus", ["aseg.tsv", "as 'Left-Thalamus-Proper' and as 'Left-Thalamus'"]),
         ("aseg.tsv", "8100.0", "NaN", ["aseg.tsv, line 3, subject s2", "'Left-Thalamus-Proper'", "'NaN'"]),
         ("aseg.tsv", "8100.0", "", ["aseg.tsv, line 3", "''"]),
-        ("aseg.tsv", "8100.0", "8.100,0", ["aseg.tsv, line 3", "'8.100,0'"]),
+        ("aseg.tsv", "8100.0", "8.100,0", ["aseg.tsv, line 3", "'8.100,0'", "write 8100.0"]),
         ("aseg.tsv", "8100.0", "inf", ["aseg.tsv, line 3", "'inf'"]),
         ("aseg.tsv", "8100.0", "-1", ["aseg.tsv, line 3", "'-1'", "not negative"]),
         ("aseg.tsv", "8100.0\t", "", ["aseg.tsv, line 3", "found 5 cells, wanted 6"]),
@@ -152,6 +154,7 @@ def test_any_delimiter_and_any_name_of_the_first_column_will_do(folder, delimite
             "",
             ["1 subject(s) of", "lh.tsv"],
         ),
+        ("aseg.tsv", "8100.0", "n/a", ["aseg.tsv, line 3", "'n/a'", "`missing_subjects: drop`"]),
         ("lh.tsv", "1210000.0", "1290000.0", ["lh.tsv, subject s2, column 'BrainSegVolNotVent'", "1.21e+06"]),
         ("participants.tsv", "s2\tpatient\n", "", ["1 have data but no row"]),
     ],
@@ -176,6 +179,186 @@ def test_subjects_missing_from_a_table_can_be_dropped(folder):
     ]
 
 
+def test_tables_of_the_destrieux_atlas_read_as_pandas_reads_them_under_current_names(shared_data):
+    root = shared_data / "abide_freesurfer"
+    files = [f"stats/aparc.a2009s/{side}.aparc.a2009s_table_{kind}.tsv" for side in ("lh", "rh") for kind in KINDS]
+    dataset, _, dropped = read("abide", ABIDE | {"tables": files}, root)
+    tables = [pd.read_csv(root / file, sep="\t", index_col=0) for file in files]
+    expected = pd.concat(tables, axis=1).loc[dataset.people["subject"]]
+    # 74 regions; thickness and area also have the measure of the whole hemisphere.
+    assert dataset.values.shape == (1035, 2 * (74 + 75 + 75)) and dropped.empty
+    np.testing.assert_array_equal(dataset.values, expected.to_numpy(np.float32))
+    assert feature_table(dataset)["original"].tolist() == list(expected.columns)
+    assert "lh_G&S_frontomargin_volume" in dataset.features and "head_size" not in dataset.people
+
+
+def test_a_real_table_separated_by_spaces_reads_as_pandas_reads_it(shared_data):
+    root = shared_data / "abide_freesurfer"
+    file = "stats/brainvol/brainstats_abide_with_pial.txt"
+    names = ["lhPialSurfArea", "rhPialSurfArea", "CortexVol", "lhMean*"]
+    dataset, _, dropped = read("abide", ABIDE | {"tables": [file], "features": names}, root)
+    expected = pd.read_csv(root / file, sep=" ", index_col="subject").loc[dataset.people["subject"]]
+    taken = ["CortexVol", "lhMeanThickness", "lhPialSurfArea", "rhPialSurfArea"]
+    assert dataset.features == taken
+    np.testing.assert_array_equal(dataset.values, expected[taken].to_numpy(np.float32))
+    np.testing.assert_array_equal(dataset.people["head_size"], expected["EstimatedTotalIntraCranialVol"])
+    others = ["CerebralWhiteMatterVol", "TotalGray", "rhMeanThickness", "totalBrainVolume"]
+    assert set(others) < set(dropped.loc[dropped["reason"] == "not a measure of FreeSurfer by its name", "label"])
+
+
+def test_a_real_wide_table_with_the_participants_in_it_is_read(shared_data):
+    root = shared_data / "abide_freesurfer"
+    file = "abide_fs6_aseg_aparc_with_dx.csv"
+    people = {"file": file, "subject": "subject", "group": "diagnosis", "age": "age", "sex": "sex", "site": "site"}
+    options = ABIDE | {"tables": [file], "participants": people, "groups": {"control": ["TC"], "autism": ["ASD"]}}
+    wide, _, dropped = read("abide", options, root)
+    assert set(dropped["reason"]) == {"the same value for everyone"}
+    apart, _, _ = read("abide", ABIDE, root)
+    order = apart.people.set_index("subject").index.get_indexer(wide.people["subject"])
+    apart_people = apart.people.iloc[order].reset_index(drop=True)
+    for column in ("group", "sex", "site"):
+        assert (wide.people[column] == apart_people[column]).all()
+    # The wide table has mean thickness besides.
+    columns = [wide.features.index(feature) for feature in apart.features]
+    np.testing.assert_allclose(wide.values[:, columns], apart.values[order], rtol=1e-6)
+    np.testing.assert_allclose(wide.people["head_size"], apart_people["head_size"])
+
+
+def test_a_wide_table_with_the_columns_of_cobre_is_read(shared_data, tmp_path):
+    header = (shared_data / "cobre_meta" / "vault_freesurfer_cobre_data.csv").read_text().strip().split(",")
+    random = np.random.default_rng(5)
+    values = dict(zip(header, random.uniform(1e5, 2e6, (len(header), 6)).round(2), strict=True))
+    cells = np.stack([values[name] for name in header], axis=1)  # a name that stands twice has one set of values
+    lines = [["URSI", "Subject Type", *header]]
+    for number in range(6):
+        lines.append([f"A{number}", ["Patient", "Control"][number % 2], *map(str, cells[number])])
+    (tmp_path / "cobre.csv").write_text("\n".join(",".join(line) for line in lines))
+    options = {
+        "tables": ["cobre.csv"],
+        "participants": {"file": "cobre.csv", "subject": "URSI", "group": "Subject Type"},
+        "groups": {"control": ["Control"], "patient": ["Patient"]},
+    }
+    dataset, quality, dropped = read("cobre", options, tmp_path)
+    processing = [name for name in header if name.endswith("eTIV") or name in ("lhSurfaceHoles", "rhSurfaceHoles")]
+    assert sorted(dropped["label"]) == sorted(processing)
+    unlike = {*processing, "SurfaceHoles", "EstimatedTotalIntraCranialVol"}
+    kept = [name for name in dict.fromkeys(header) if name not in unlike]
+    assert feature_table(dataset)["original"].tolist() == kept and len(kept) == 493 - 6
+    np.testing.assert_array_equal(dataset.values, np.stack([values[name] for name in kept], axis=1).astype(np.float32))
+    np.testing.assert_array_equal(dataset.people["head_size"], values["EstimatedTotalIntraCranialVol"])
+    np.testing.assert_array_equal(quality["surface_holes"], values["SurfaceHoles"])
+
+    # The published header alone has no column with the subjects, and may contradict itself.
+    (tmp_path / "bare.csv").write_text(",".join(header) + "\n" + ",".join(map(str, range(1, 496))))
+    with pytest.raises(InputError, match="'lh_MeanThickness_thickness' stands twice and holds"):
+        read_table(tmp_path / "bare.csv")
+    (tmp_path / "bare.csv").write_text(",".join(header) + "\n" + ",".join(["7"] * 495))
+    with pytest.raises(InputError, match="no column with the subjects; the first one is 'Left-Lateral-Ventricle'"):
+        read_table(tmp_path / "bare.csv")
+
+
+VOLUMES = """\
+SubjID,LLatVent,RLatVent,Lthal,Rthal,ICV
+s1,6523.3,6343.5,7598.5,7488.2,1500000
+s2,6623.3,NA,7698.5,7588.2,1510000
+s3,6723.3,6543.5,7798.5,7688.2,1520000
+s4,6823.3,6643.5,7898.5,7788.2,1530000
+s5,6923.3,6743.5,7998.5,7888.2,1540000
+"""
+THICKNESS = """\
+SubjID,L_bankssts_thickavg,R_insula_thickavg,LThickness,RThickness,LSurfArea,RSurfArea,ICV
+s1,2.51,2.91,2.61,2.60,83001,83101,1500000
+s2,2.52,2.92,2.62,2.61,83002,83102,1510000
+s3,2.53,2.93,2.63,2.62,83003,83103,1520000
+s4,2.54,2.94,2.64,2.63,83004,83104,1530000
+s5,2.55,2.95,2.65,2.64,83005,83105,1540000
+"""
+COVARIATES = "SubjID,Dx,Age,Sex,SiteX\ns1,0,20,1,3\ns2,0,21,2,3\ns3,0,22,1,3\ns4,1,23,2,3\ns5,1,24,1,3\n"
+ENIGMA = {
+    "tables": ["LandRvolumes.csv", "CorticalMeasuresENIGMA_ThickAvg.csv"],
+    "participants": {"file": "Covariates.csv", "subject": "SubjID", "group": "Dx", "age": "Age", "sex": "Sex"},
+    "groups": {"control": [0], "patient": [1]},
+}
+
+
+def test_tables_of_enigma_are_read_under_freesurfers_names(tmp_path):
+    for name, text in zip([*ENIGMA["tables"], "Covariates.csv"], [VOLUMES, THICKNESS, COVARIATES], strict=True):
+        (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=r"LandRvolumes.csv, line 3, subject s2, column 'RLatVent': found 'NA'"):
+        read("enigma", ENIGMA, tmp_path)
+    dataset, _, dropped = read("enigma", ENIGMA | {"missing_subjects": "drop"}, tmp_path)
+    assert dataset.features == [
+        "Left-Lateral-Ventricle", "Right-Lateral-Ventricle", "Left-Thalamus", "Right-Thalamus",
+        "lh_bankssts_thickness", "rh_insula_thickness", "lh_MeanThickness_thickness", "rh_MeanThickness_thickness",
+        "lh_WhiteSurfArea_area", "rh_WhiteSurfArea_area",
+    ]  # fmt: skip
+    assert dataset.people["subject"].tolist() == ["s1", "s3", "s4", "s5"]
+    assert dropped.values.tolist() == [["subject", "s2", "a measure is not known"]]
+    expected = [6723.3, 6543.5, 7798.5, 7688.2, 2.53, 2.93, 2.63, 2.62, 83003, 83103]
+    np.testing.assert_allclose(dataset.values[1], expected)
+    assert dataset.people["head_size"].tolist() == [1.50e6, 1.52e6, 1.53e6, 1.54e6]
+    assert dataset.people["sex"].tolist() == ["M", "M", "F", "M"]
+
+
+def test_volumes_of_a_table_can_be_divided_by_head_size(folder):
+    plain, _, _ = read("name", SMALL, folder)
+    divided, _, _ = read("name", SMALL | {"head_size": "proportion"}, folder)
+    sizes = plain.people["head_size"].to_numpy()[:, None]
+    np.testing.assert_allclose(divided.values[:, :3], plain.values[:, :3] / sizes, rtol=1e-6)
+    np.testing.assert_array_equal(divided.values[:, 3], plain.values[:, 3])
+    assert plain.features[3] == "lh_insula_thickness"
+
+
+def test_holes_in_the_surfaces_are_a_sign_of_quality_and_no_feature(folder):
+    dataset, quality, dropped = read("name", SMALL, folder)
+    assert quality["surface_holes"].tolist() == [30, 31, 32, 33]
+    assert "SurfaceHoles" not in dataset.features and dropped.empty
+
+
+def test_columns_are_chosen_by_name_or_pattern_in_either_spelling(folder):
+    for features in (["Left-Thalamus", "*_thickness"], ["Left-Thalamus-Proper", "lh_insula*"]):
+        dataset, _, dropped = read("name", SMALL | {"features": features}, folder)
+        assert dataset.features == ["Left-Thalamus", "lh_insula_thickness"]
+        assert dropped["label"].tolist() == ["Left-Putamen", "BrainSegVolNotVent"]
+        assert "head_size" in dataset.people
+    with pytest.raises(InputError, match=r"aseg.tsv: no column fits `features` \(lh_insula\*\)"):
+        read("name", SMALL | {"features": ["lh_insula*"]}, folder)
+
+
+def test_a_column_that_is_no_measure_is_left_out_and_named(folder):
+    lines = [line + ("\tIQ" if number == 0 else "\thigh") for number, line in enumerate(ASEG.splitlines())]
+    (folder / "aseg.tsv").write_text("\n".join(lines))
+    dataset, _, dropped = read("name", SMALL, folder)
+    assert dropped.values.tolist() == [["feature", "IQ", "not a measure of FreeSurfer by its name"]]
+    assert dataset.values.shape == (4, 4)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("subject\tIQ\ns1\t100\n", ["no column is named like a measure of FreeSurfer"]),
+        ("Measure:volume\ts1\ts2\nLeft-Putamen\t1\t2\nLeft-Amygdala\t1\t2\n", ["without --transpose"]),
+        ("subject|Left-Putamen\ns1|5000\n", ["found one column, 'subject|Left-Putamen'"]),
+        ("subject;Left-Putamen\ns1;5000,5\n", ["line 2", "'5000,5'", "decimal comma: write 5000.5"]),
+        ("subject,Left-Putamen\ns1,5000,5\n", ["line 2: found 3 cells, wanted 2", "written with a comma"]),
+        ("subject\tLeft-Putamen\tLeft-Putamen\ns1\t1\t2\n", ["line 2", "'Left-Putamen' stands twice", "'1' and '2'"]),
+    ],
+)
+def test_a_table_in_another_form_is_refused_with_what_to_do(tmp_path, text, words):
+    (tmp_path / "table.txt").write_text(text)
+    with pytest.raises(InputError) as error:
+        read_table(tmp_path / "table.txt")
+    for word in ["table.txt", *words]:
+        assert word in str(error.value)
+
+
+def test_a_column_and_its_copy_stand_once(folder):
+    expected = read_table(folder / "aseg.tsv").values
+    rows = [line.split("\t") for line in ASEG.splitlines()]
+    (folder / "copy.tsv").write_text("\n".join("\t".join([*row, row[2]]) for row in rows))
+    pd.testing.assert_frame_equal(read_table(folder / "copy.tsv").values, expected)
+
+
 def test_a_missing_table_is_named(folder):
     (folder / "lh.tsv").unlink()
     with pytest.raises(InputError, match=r"lh.tsv: no such file"):
@@ -192,7 +375,7 @@ def test_any_bytes_give_a_table_or_an_input_error(folder, data):
     path = folder / "mutated.tsv"
     path.write_bytes(content)
     try:
-        table = read_table(path)
+        table = read_table(path).values
     except InputError as error:
         assert "mutated.tsv" in str(error)
     else:

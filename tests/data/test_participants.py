@@ -5,6 +5,8 @@ import logging
 
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from autospec import configuration
 from autospec.data.participants import as_text, match_people, read_participants
@@ -14,6 +16,7 @@ OPTIONS = {
     "participants": {"subject": "participant_id", "group": "diagnosis"},
     "groups": {"control": ["0"], "patient": [1]},
     "matching": {"exact": ["site", "sex"], "callipers": {"age": 0.2}},
+    "other_groups": "drop",
 }
 ROWS = [
     ("participant_id", "age", "sex", "diagnosis", "site"),
@@ -79,7 +82,7 @@ def test_columns_are_mapped_by_the_configuration(tmp_path):
     header = ("SUB", "AGE_AT_SCAN", "SEX", "DX", "SITE_ID")
     write(tmp_path, [header, *ROWS[1:]])
     mapping = {"subject": "SUB", "group": "DX", "age": "AGE_AT_SCAN", "sex": "SEX", "motion": "AGE_AT_SCAN"}
-    people, _ = read_participants(tmp_path, {"participants": mapping, "groups": OPTIONS["groups"]})
+    people, _ = read_participants(tmp_path, OPTIONS | {"participants": mapping, "matching": {}})
     assert people["age"].tolist() == people["motion"].tolist() == [20.0, 21.5, 40.0, 41.0]
     assert "site" not in people
 
@@ -104,14 +107,17 @@ def test_another_column_may_be_the_target(tmp_path):
         (with_cell(3, "participant_id", ""), ["line 3", "no subject"]),
         (with_cell(3, "diagnosis", "n/a"), ["line 3", "no group", "diagnosis"]),
         (with_cell(3, "age", "old"), ["line 3", "'age'", "'old'"]),
+        (with_cell(3, "age", "21,5"), ["line 3", "'21,5'", "a decimal comma: write 21.5"]),
         (with_cell(3, "age", "-3"), ["line 3", "'age'", "'-3'"]),
         (with_cell(3, "age", "inf"), ["line 3", "'inf'"]),
         (with_cell(3, "age", "n/a"), ["line 3", "1 of 4 people have no age", "missing_subjects: drop"]),
         (with_cell(3, "sex", "3"), ["line 3", "'sex'", "'3'"]),
         (with_cell(1, "diagnosis", "dx"), ["no column 'diagnosis'", "participant_id, age, sex, dx, site"]),
-        (with_cell(1, "sex", "age"), ["column 'age' stands twice"]),
+        (with_cell(1, "sex", "age"), ["line 2", "column 'age' stands twice", "'20' and 'M'"]),
         (with_cell(1, "sex", ""), ["column 3 has no name"]),
-        ([ROWS[0], ROWS[1], ROWS[2][:3]], ["line 3", "found 3 cells, wanted 5"]),
+        ([ROWS[0], ROWS[1], ROWS[2][:3]], ["line 3", "found 3 cells, wanted 5", "cut short"]),
+        ([ROWS[0], ROWS[1], (*ROWS[2], "0")], ["line 3", "found 6 cells, wanted 5", "written with a comma"]),
+        ([("|".join(row),) for row in ROWS], ["one column, 'participant_id|age", "tabs, commas, semicolons"]),
         ([ROWS[0]], ["found 1 row"]),
         (
             [row for row in ROWS if not row[3].startswith("1")],
@@ -142,6 +148,39 @@ def test_a_value_in_two_groups_is_refused(tmp_path):
     write(tmp_path)
     with pytest.raises(InputError, match="value '1' is in both 'control' and 'patient'"):
         read_participants(tmp_path, OPTIONS | {"groups": {"control": [0, 1], "patient": ["1.0"]}})
+
+
+def test_an_unknown_group_value_stops_a_run_that_does_not_allow_for_it(tmp_path):
+    write(tmp_path)
+    with pytest.raises(InputError) as error:
+        read_participants(tmp_path, OPTIONS | {"other_groups": "error"})
+    for word in ["participants.tsv, line 6, column 'diagnosis': found '7' (1 row(s))", "`other_groups: drop`"]:
+        assert word in str(error.value)
+
+
+def test_people_without_a_group_can_be_dropped(tmp_path):
+    write(tmp_path, with_cell(3, "diagnosis", "n/a"))
+    people, dropped = read_participants(tmp_path, OPTIONS | {"missing_subjects": "drop"})
+    assert people["subject"].tolist() == ["sub-01", "sub-03", "sub-04"]
+    assert ["subject", "sub-02", "no group in the participants table"] in dropped.values.tolist()
+
+
+def test_scans_of_one_person_are_told_by_a_column_or_by_their_labels(tmp_path):
+    write(tmp_path)
+    assert "person" not in read_participants(tmp_path, OPTIONS)[0]
+    header = ("participant_id", "age", "sex", "diagnosis", "site", "who")
+    rows = [header] + [(*row, who) for row, who in zip(ROWS[1:], "aabcd", strict=True)]
+    write(tmp_path, rows)
+    named = OPTIONS | {"participants": OPTIONS["participants"] | {"person": "who"}}
+    assert read_participants(tmp_path, named)[0]["person"].tolist() == ["a", "a", "b", "c"]
+    write(tmp_path, [*rows[:2], (*rows[2][:-1], "n/a"), *rows[3:]])
+    with pytest.raises(InputError, match="line 3: no person in column 'who'"):
+        read_participants(tmp_path, named)
+
+    labels = ["sub-01_ses-1", "sub-01_ses-2", "visit1.long.ann", "plain", "sub-9_ses-1"]
+    write(tmp_path, [ROWS[0], *((label, *row[1:]) for label, row in zip(labels, ROWS[1:], strict=True))])
+    people, _ = read_participants(tmp_path, OPTIONS)
+    assert people["person"].tolist() == ["sub-01", "sub-01", "ann", "plain"]
 
 
 def test_who_lacks_a_matching_variable_can_be_dropped(tmp_path):
@@ -238,6 +277,29 @@ def test_the_cut_copies_of_abide_hold_what_the_published_layout_gives(shared_dat
         pd.testing.assert_frame_equal(kept.drop(columns="age"), cut.drop(columns="age"))
         assert kept["age"].tolist() == pytest.approx(cut["age"].tolist())
     assert len(cut) == 175
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_bytes_give_people_or_an_input_error(tmp_path, data):
+    write(tmp_path, delimiter=data.draw(st.sampled_from(["\t", ",", ";", " "])))
+    content = bytearray((tmp_path / "participants.tsv").read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        position = data.draw(st.integers(0, len(content)))
+        new = data.draw(st.binary(max_size=8) | st.text(max_size=6).map(lambda text: text.encode()))
+        content[position : position + data.draw(st.integers(0, 20))] = new
+    (tmp_path / "participants.tsv").write_bytes(content)
+    options = OPTIONS | {
+        "missing_subjects": data.draw(st.sampled_from(["error", "drop"])),
+        "other_groups": data.draw(st.sampled_from(["error", "drop"])),
+    }
+    try:
+        people, _ = read_participants(tmp_path, options)
+    except InputError as error:
+        assert "participants.tsv" in str(error)
+    else:
+        assert people["subject"].is_unique and set(people["group"]) == {"control", "patient"}
+        assert (people["age"] >= 0).all() and people["sex"].isin(["M", "F"]).all()
 
 
 def test_table_and_data_must_hold_the_same_people(tmp_path, caplog):

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from autospec.data import freesurfer, simulated_brain
+from autospec.data import freesurfer, freesurfer_stats, simulated_brain
+from autospec.data.freesurfer_names import current_name
 from autospec.data.simulate_freesurfer import simulate, write_cohort
 from autospec.errors import InputError
 
@@ -135,12 +136,12 @@ def test_the_files_hold_what_was_drawn_and_say_that_they_are_simulated(tmp_path)
 def test_the_layout_is_that_of_a_real_subject(shared_data, tmp_path):
     write_cohort(tmp_path / "raw", subjects=4, effect=1.0, seed=1)
     for name in ("aseg.stats", "lh.aparc.stats", "rh.aparc.stats"):
-        ours = freesurfer.read_stats(tmp_path / "raw" / "sub-0001" / "stats" / name)
-        real = freesurfer.read_stats(shared_data / "fs_raw_stats" / "subjects" / "bert" / "stats" / name)
+        ours = freesurfer_stats.read_stats(tmp_path / "raw" / "sub-0001" / "stats" / name)
+        real = freesurfer_stats.read_stats(shared_data / "fs_raw_stats" / "subjects" / "bert" / "stats" / name)
         assert ours.columns == real.columns
         structure = ours.columns.index("StructName")
         # FreeSurfer 7 shortened the thalamus's name after the version of the real file.
-        names = [freesurfer.current_name(cells[structure]) for _, cells in real.rows]
+        names = [current_name(cells[structure]) for _, cells in real.rows]
         assert [cells[structure] for _, cells in ours.rows] == names
         if name == "aseg.stats":
             assert [cells[:2] for _, cells in ours.rows] == [cells[:2] for _, cells in real.rows]

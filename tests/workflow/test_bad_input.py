@@ -47,6 +47,26 @@ def leave_one_patient(folder):
     (folder / "participants.tsv").write_text(text)
 
 
+def misspell_a_group(folder):
+    edit(folder / "participants.tsv", "schizophrenia", "schizofrenia")
+
+
+def forget_a_group(folder):
+    row = row_of(folder, "sub-0002")
+    edit(folder / "participants.tsv", row, row.replace("schizophrenia", "n/a").replace("control", "n/a"))
+
+
+def put_commas_for_points(folder):
+    row = row_of(folder, "sub-0002")
+    edit(folder / "participants.tsv", row, row.replace(".", ","))
+
+
+def mix_versions(folder):
+    for number in range(1, 9):
+        path = folder / f"sub-000{number}" / "stats" / "aseg.stats"
+        edit(path, "# generating_program", f"# cvs_version {'6.0.0' if number == 2 else '7.4.1'}\n# generating_program")
+
+
 def take_a_file_away(folder):
     (folder / STATS).unlink()
 
@@ -65,6 +85,10 @@ MISTAKES = {
     "no_folder": (take_a_folder_away, "1 subject(s) of the participants table have no data"),
     "no_row": (take_a_row_away, "1 have data but no row in the table"),
     "one_patient": (leave_one_patient, "group 'patient' has 1 subject(s); at least 2 are needed"),
+    "misspelt": (misspell_a_group, "column 'diagnosis': found 'schizofrenia' (1 row(s)), which belongs to no group"),
+    "no_group": (forget_a_group, "participants.tsv, line 3: no group in column 'diagnosis'"),
+    "comma": (put_commas_for_points, "It has a decimal comma: write "),
+    "versions": (mix_versions, "another version of FreeSurfer (`6.0.0`, 1 subject(s)) than most (7 by `7.4.1`)"),
     "no_file": (take_a_file_away, "lh.aparc.stats: no such file"),
     "nan": (write_a_nan, "insula, column GrayVol: found 'NaN'"),
     "lengths": (None, "time courses differ in length: subject sub-0003 has 70 volumes"),
@@ -92,6 +116,8 @@ def run(repository, snakemake, tmp_path_factory):
     for name, (spoil, _) in MISTAKES.items():
         path = folder / "data" / name
         datasets[name] = {"source": "freesurfer", "path": name, "groups": GROUPS}
+        if name == "one_patient":
+            datasets[name]["other_groups"] = "drop"
         if name == "none":
             datasets[name]["matching"] = {"callipers": {"age": 0.5}}
         if name == "lengths":
@@ -125,7 +151,7 @@ def test_a_mistake_in_the_data_ends_its_rule_in_one_message_and_leaves_nothing(r
 def test_the_others_are_read_and_nobody_is_named_beside_the_messages(run):
     folder, _, process = run
     read = {path.name for path in (folder / "results" / "preprocessed" / "none").iterdir()}
-    assert read == {"data.parquet", "qc.tsv", "dropped.tsv"}
+    assert read == {"data.parquet", "features.tsv", "qc.tsv", "dropped.tsv"}
     assert "Traceback" not in process.stdout
     lines = [line for line in process.stdout.splitlines() if "sub-" in line and "Error:" not in line]
     assert not lines

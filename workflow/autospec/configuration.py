@@ -139,9 +139,10 @@ def data_files(dataset: dict, folder: str | None) -> list[str]:
     """
     if folder is None:
         return []
+    parcellation = dataset.get("parcellation", "aparc")
     patterns = {
         "mnist": ["*-ubyte*"],
-        "freesurfer": [f"*/stats/{name}.stats" for name in ("aseg", "lh.aparc", "rh.aparc")],
+        "freesurfer": [f"*/stats/{name}.stats" for name in ("aseg", f"?h.{parcellation}", f"?h.{parcellation}40")],
         "freesurfer_tables": dataset.get("tables", []),
         "fmri": [
             *(dataset.get(name) for name in ("maps", "bold", "confounds")),

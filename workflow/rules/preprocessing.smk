@@ -14,6 +14,7 @@ rule preprocess:
         library=lambda wildcards: library("scripts/preprocess.py", reader(wildcards)),
     output:
         data=f"{PREPARED}/data.parquet",
+        features=f"{PREPARED}/features.tsv",
         qc=f"{PREPARED}/qc.tsv",
         dropped=f"{PREPARED}/dropped.tsv",
     log:

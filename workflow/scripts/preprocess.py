@@ -8,12 +8,13 @@ sys.path.insert(0, str(Path(snakemake.scriptdir).parent))
 from autospec.jobs import job
 
 with job(snakemake):
-    from autospec.data.dataset import write_dataset
+    from autospec.data.dataset import feature_table, write_dataset
     from autospec.data.sources import read
     from autospec.tables import write_tsv
 
     path = snakemake.input.get("raw") or snakemake.params.path
     dataset, quality, dropped = read(snakemake.params.name, snakemake.params.options, path)
     write_dataset(dataset, snakemake.output.data)
+    write_tsv(feature_table(dataset), snakemake.output.features)
     write_tsv(quality, snakemake.output.qc)
     write_tsv(dropped, snakemake.output.dropped)

@@ -36,6 +36,8 @@ class Dataset:
         True if no measurement of a person stands behind the values.
     description : str
         One sentence on what this is and where it comes from.
+    originals : dict of str to str
+        Feature -> its name in the files, where that is another.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Dataset:
     groups: tuple[str, str]
     simulated: bool
     description: str
+    originals: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         if "person" not in self.people:
@@ -114,6 +117,7 @@ def write_dataset(dataset: Dataset, path: str | Path) -> None:
         "groups": list(dataset.groups),
         "simulated": dataset.simulated,
         "description": dataset.description,
+        "originals": dataset.originals,
     }
     table = pa.table(columns).replace_schema_metadata({_METADATA: json.dumps(metadata).encode()})
     write_parquet(table, path)
@@ -146,4 +150,11 @@ def read_dataset(path: str | Path) -> Dataset:
         groups=tuple(metadata["groups"]),
         simulated=metadata["simulated"],
         description=metadata["description"],
+        originals=metadata["originals"],
     )
+
+
+def feature_table(dataset: Dataset) -> pd.DataFrame:
+    """One row a feature: `feature`, and `original`, the name in the files."""
+    originals = [dataset.originals.get(feature, feature) for feature in dataset.features]
+    return pd.DataFrame({"feature": dataset.features, "original": originals})

@@ -2,12 +2,13 @@
 
 import logging
 import math
+import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
 
-from autospec.data.text_table import MISSING, read_text_table
+from autospec.data.text_table import MISSING, decimal_comma, read_text_table
 from autospec.errors import InputError
 
 DEFAULT_FILE = "participants.tsv"
@@ -19,6 +20,10 @@ SEX = {"m": "M", "male": "M", "1": "M", "f": "F", "female": "F", "2": "F"}
 
 #: What the Preprocessed Connectomes Project writes in place of the subject of whom there are no data.
 NO_DATA = "no_filename"
+
+#: Labels of scans that name their person: BIDS (sub-01_ses-2) and FreeSurfer's longitudinal stream
+#: (visit2.long.sub-01).
+_SESSIONS = (re.compile(r"(sub-[^_]+)_.+"), re.compile(r".+\.long\.(.+)"))
 
 _SHOWN_IN_LOG = 5
 
@@ -49,25 +54,27 @@ def read_participants(folder: str | Path, options: Mapping) -> tuple[pd.DataFram
     options : mapping
         The data set's configuration: `participants` (`file`, one name or several of which the first
         that is there is read, and the table's column for `subject`, `group` and, where wanted, `age`,
-        `sex`, `site`, `motion`, `head_size`; a column is found in another case too if only one fits),
-        `groups` (name -> values of the group column, the reference group first), `matching`,
-        `missing_subjects`, `target` (a column of the result that classification predicts; the group
-        by default).
+        `sex`, `site`, `motion`, `head_size`, `person`; a column is found in another case too if only one
+        fits), `groups` (name -> values of the group column, the reference group first), `other_groups`,
+        `matching`, `missing_subjects`, `target` (a column of the result that classification predicts; the
+        group by default).
 
     Returns
     -------
     people : DataFrame
         `subject`, `group`, `target` and the covariates, in the table's order: `age` in years,
-        `sex` as F or M, `site` as text.
+        `sex` as F or M, `site` as text. `person` is there where several rows may be one person: from
+        the column of that name in the configuration, else from labels such as ``sub-01_ses-2``.
     dropped : DataFrame
-        People whose group value belongs to no group, and, under ``missing_subjects: drop``, rows of
-        people without data (`NO_DATA`) and people who lack a value that matching needs.
+        Under ``other_groups: drop`` people whose group value belongs to no group, and, under
+        ``missing_subjects: drop``, rows of people without data (`NO_DATA`) and people who lack a group
+        or a value that matching needs.
 
     Raises
     ------
     InputError
-        A missing file or column, a repeated subject, a missing group value, a group that nobody
-        belongs to, an age that is no number, a sex that is neither M nor F.
+        A missing file or column, a repeated subject, a missing or unknown group value, a group that
+        nobody belongs to, an age that is no number, a sex that is neither M nor F.
     """
     columns = dict(options.get("participants") or {})
     files = columns.pop("file", DEFAULT_FILE)
@@ -82,15 +89,12 @@ def read_participants(folder: str | Path, options: Mapping) -> tuple[pd.DataFram
 
     subjects = table[columns["subject"]]
     _check_subjects(subjects, path)
-    people = pd.DataFrame(
-        {"subject": subjects, "group": _groups(table[columns["group"]], options["groups"], path)}
-    )
-    outside = people["group"].isna()
-    dropped = [
-        without_data,
-        dropped_table("subject", people.loc[outside, "subject"], "the group value belongs to no group"),
-    ]
-    people = people[~outside].copy()
+    groups, outside = _groups(table[columns["group"]], subjects, options, path)
+    dropped = [without_data, *outside]
+    people = pd.DataFrame({"subject": subjects, "group": groups})[groups.notna()]
+    persons = _persons(table.loc[people.index], columns, path)
+    if persons is not None:
+        people["person"] = persons
     for name in (*NUMBERS, *TEXTS):
         if name in columns:
             cells = table.loc[people.index, columns[name]]
@@ -104,9 +108,7 @@ def read_participants(folder: str | Path, options: Mapping) -> tuple[pd.DataFram
             dropped.append(left_out)
 
     if target not in people:
-        raise InputError(
-            f"{path}: `target` names '{target}', which is not read. Use one of {_listed(people)}."
-        )
+        raise InputError(f"{path}: `target` names '{target}', which is not read. Use one of {_listed(people)}.")
     people.insert(2, "target", people[target].astype(str))
     return people.reset_index(drop=True), pd.concat(dropped, ignore_index=True)
 
@@ -145,9 +147,7 @@ def match_people(
     }
     for reason, left_out in reasons.items():
         if left_out:
-            logging.info(
-                "%s: %d subject(s): %s; first: %s", origin, len(left_out), reason, left_out[:_SHOWN_IN_LOG]
-            )
+            logging.info("%s: %d subject(s): %s; first: %s", origin, len(left_out), reason, left_out[:_SHOWN_IN_LOG])
     without_data, without_row = reasons.values()
     if not known & labels:
         raise InputError(
@@ -191,9 +191,7 @@ def _with_data(table: pd.DataFrame, subject: str, path: Path, missing: str) -> t
 def _check_subjects(subjects: pd.Series, path: Path) -> None:
     for line, subject in subjects.items():
         if subject.lower() in MISSING:
-            raise InputError(
-                f"{path}, line {line}: no subject. Fill in column '{subjects.name}' or remove the row."
-            )
+            raise InputError(f"{path}, line {line}: no subject. Fill in column '{subjects.name}' or remove the row.")
     repeated = subjects[subjects.duplicated()]
     if len(repeated):
         first = subjects[subjects == repeated.iloc[0]]
@@ -203,28 +201,57 @@ def _check_subjects(subjects: pd.Series, path: Path) -> None:
         )
 
 
-def _groups(cells: pd.Series, groups: Mapping[str, Iterable], path: Path) -> pd.Series:
-    """Map the group column's values to group names; None for values of no group."""
-    for line, cell in cells.items():
-        if cell.lower() in MISSING:
-            raise InputError(
-                f"{path}, line {line}: no group in column '{cells.name}'. Fill it in or remove the row."
-            )
-    names = {}
+def _groups(
+    cells: pd.Series, subjects: pd.Series, options: Mapping, path: Path
+) -> tuple[pd.Series, list[pd.DataFrame]]:
+    """Map the group column's values to group names (None for values of no group), and say who is left out."""
+    groups, names = options["groups"], {}
     for name, values in groups.items():
         for value in map(as_text, values):
             if names.setdefault(value, name) != name:
-                raise InputError(
-                    f"`groups`: value '{value}' is in both '{names[value]}' and '{name}'. Keep one."
-                )
-    mapped = cells.map(as_text).map(names.get)
+                raise InputError(f"`groups`: value '{value}' is in both '{names[value]}' and '{name}'. Keep one.")
+    mapped = cells.map(as_text).map(names.get).astype(object)
+    unlabelled = cells.str.lower().isin(MISSING)
+    others = mapped.isna() & ~unlabelled
+    if unlabelled.any() and options.get("missing_subjects", "error") == "error":
+        raise InputError(
+            f"{path}, line {cells.index[unlabelled][0]}: no group in column '{cells.name}' ({int(unlabelled.sum())} "
+            "such row(s)). Fill it in, remove the row, or set `missing_subjects: drop` to go on without."
+        )
     for name, values in groups.items():
         if not (mapped == name).any():
             raise InputError(
                 f"{path}: nobody belongs to group '{name}': column '{cells.name}' holds "
                 f"{_shown(cells.unique())}, wanted {_shown(map(str, values))}. Correct `groups`."
             )
-    return mapped.astype(object)
+    if others.any() and options.get("other_groups", "error") == "error":
+        raise InputError(
+            f"{path}, line {cells.index[others][0]}, column '{cells.name}': found {_shown(cells[others].unique())} "
+            f"({int(others.sum())} row(s)), which belongs to no group. Correct it, add it to `groups`, or set "
+            "`other_groups: drop` to leave these people out."
+        )
+    return mapped, [
+        dropped_table("subject", subjects[unlabelled], "no group in the participants table"),
+        dropped_table("subject", subjects[others], "the group value belongs to no group"),
+    ]
+
+
+def _persons(table: pd.DataFrame, columns: Mapping, path: Path) -> list[str] | None:
+    """Whose scan each row is; None where every row is a person of its own."""
+    if "person" in columns:
+        cells = table[columns["person"]]
+        unknown = cells.str.lower().isin(MISSING)
+        if unknown.any():
+            raise InputError(
+                f"{path}, line {cells.index[unknown][0]}: no person in column '{cells.name}'. Fill it in, or take "
+                "`person` out of `participants`."
+            )
+        return cells.tolist()
+    labels = table[columns["subject"]].tolist()
+    persons = [
+        next((match[1] for pattern in _SESSIONS if (match := pattern.fullmatch(label))), label) for label in labels
+    ]
+    return persons if persons != labels else None
 
 
 def _numbers(cells: pd.Series, path: Path) -> list[float]:
@@ -237,7 +264,7 @@ def _numbers(cells: pd.Series, path: Path) -> list[float]:
         if number < 0 or number == math.inf:
             raise InputError(
                 f"{path}, line {line}, column '{cells.name}': found '{cell}', wanted a number that is not "
-                "negative (or n/a). Correct the cell."
+                f"negative (or n/a).{decimal_comma(cell)} Correct the cell."
             )
         numbers.append(number)
     return numbers

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,14 @@ DELIMITERS = {"\t": "tab", ",": "comma", ";": "semicolon", " ": "space"}
 
 #: Cells that mean "not known" (BIDS writes n/a).
 MISSING = frozenset({"", "n/a", "na", "nan"})
+
+
+def decimal_comma(cell: str) -> str:
+    """What to do, if a cell that is no number looks like one with a comma for its point; else nothing."""
+    if not re.fullmatch(r"[+-]?\d[\d. ]*,\d+", cell):
+        return ""
+    whole, part = cell.rsplit(",", 1)
+    return f" It has a decimal comma: write {re.sub('[. ]', '', whole)}.{part}."
 
 
 def read_text(path: str | Path, what: str) -> str:
@@ -60,32 +69,45 @@ def read_text_table(path: str | Path, what: str) -> pd.DataFrame:
     Raises
     ------
     InputError
-        The file is missing, empty or not UTF-8, a column name is empty or repeated, or a row
-        has more or fewer cells than the header.
+        The file is missing, empty or not UTF-8, has one column only, a column name is empty, or stands twice
+        above cells that differ (a copy of a column is passed over), or a row has more or fewer cells than
+        the header.
     """
     text = read_text(path, what)
     first = next((line for line in text.split("\n") if line.strip()), "")
     delimiter = next((mark for mark in DELIMITERS if mark in first.strip()), "\t")
     rows = [(number, row) for number, row in _rows(text, delimiter, path) if any(row)]
     if len(rows) < 2:
-        raise InputError(
-            f"{path}: found {len(rows)} row(s) with text, wanted {what}: a header and rows below it."
-        )
+        raise InputError(f"{path}: found {len(rows)} row(s) with text, wanted {what}: a header and rows below it.")
     header = rows[0][1]
+    if len(header) == 1:
+        raise InputError(
+            f"{path}: found one column, '{header[0][:60]}', wanted {what} with its columns separated by tabs, "
+            "commas, semicolons or spaces. Save it so."
+        )
     for position, column in enumerate(header, start=1):
         # Tables with row names often leave the corner cell empty.
         if not column and position > 1:
             raise InputError(f"{path}: column {position} has no name. Name it or remove it.")
-        if column in header[: position - 1]:
-            raise InputError(f"{path}: column '{column}' stands twice. Remove or rename one of the two.")
     for number, row in rows:
         if len(row) != len(header):
+            more = "Is a number written with a comma, or a name that holds one not in quotes?"
             raise InputError(
-                f"{path}, line {number}: found {len(row)} cells, wanted {len(header)} as in the header "
-                f"(separated by {DELIMITERS[delimiter]}). Is the file cut short?"
+                f"{path}, line {number}: found {len(row)} cells, wanted {len(header)} as in the header (separated by "
+                f"{DELIMITERS[delimiter]}). {'Is the file cut short?' if len(row) < len(header) else more}"
             )
     numbers, cells = zip(*rows[1:], strict=True)
-    return pd.DataFrame(list(cells), columns=header, index=list(numbers), dtype=str)
+    kept = [position for position, column in enumerate(header) if column not in header[:position]]
+    for position in set(range(len(header))) - set(kept):
+        first = header.index(header[position])
+        for number, row in rows[1:]:
+            if row[position] != row[first]:
+                raise InputError(
+                    f"{path}, line {number}: column '{header[position]}' stands twice and holds '{row[first]}' and "
+                    f"'{row[position]}'. Remove or rename one of the two."
+                )
+    table = pd.DataFrame(list(cells), columns=range(len(header)), index=list(numbers), dtype=str)[kept]
+    return table.set_axis([header[position] for position in kept], axis=1)
 
 
 def _rows(text: str, delimiter: str, path: str | Path) -> Iterator[tuple[int, list[str]]]:
@@ -100,6 +122,4 @@ def _rows(text: str, delimiter: str, path: str | Path) -> Iterator[tuple[int, li
             yield begin, [cell.strip() for cell in row]
             begin = reader.line_num + 1
     except csv.Error as error:
-        raise InputError(
-            f"{path}, line {begin}: cannot be read ({error}). Look for a stray quotation mark."
-        ) from None
+        raise InputError(f"{path}, line {begin}: cannot be read ({error}). Look for a stray quotation mark.") from None
