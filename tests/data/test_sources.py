@@ -48,7 +48,7 @@ def test_a_group_of_one_is_refused(tmp_path):
     table = tmp_path / "raw" / "participants.tsv"
     table.write_text(table.read_text().replace("schizophrenia", "other", 1))
     with pytest.raises(InputError, match="group 'patient' has 1 subject"):
-        sources.read("name", OPTIONS, tmp_path / "raw")
+        sources.read("name", OPTIONS | {"other_groups": "drop"}, tmp_path / "raw")
 
 
 def test_only_the_reader_that_is_needed_is_imported():

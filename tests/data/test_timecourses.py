@@ -122,10 +122,10 @@ def test_people_without_data_and_data_without_people_can_be_dropped(folder):
     with open(folder / "participants.tsv", "a") as table:
         table.write("e\t3\t30\nf\t2\t31\n")
     with pytest.raises(InputError, match="2 subject.s. of the participants table have no data"):
-        read(folder)
+        read(folder, other_groups="drop")
     with pytest.raises(InputError, match="1 have data but no row"):
-        read(folder)
-    dataset, _, dropped = read(folder, missing_subjects="drop")
+        read(folder, other_groups="drop")
+    dataset, _, dropped = read(folder, other_groups="drop", missing_subjects="drop")
     assert dataset.people["subject"].tolist() == ["b", "c", "d"]
     assert sorted(dropped["label"]) == ["a", "e", "f", "stranger"]
 
