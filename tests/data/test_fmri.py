@@ -9,10 +9,9 @@ import nilearn.signal
 import numpy as np
 import pandas as pd
 import pytest
-from nilearn.interfaces.fmriprep.load_confounds_utils import prepare_output
 from nilearn.maskers import NiftiMapsMasker
 
-from autospec.data import fmri, simulate_fmri
+from autospec.data import confounds, fmri, simulate_fmri
 from autospec.errors import InputError
 
 OPTIONS = {
@@ -42,7 +41,7 @@ def read(folder, **options):
 
 def confounds_by_hand(folder, subject="sub-0002"):
     path = folder / subject / "func" / f"{subject}_task-rest_desc-confounds_timeseries.tsv"
-    return pd.read_csv(path, sep="\t", na_values="n/a")[list(fmri.CONFOUND_COLUMNS)].to_numpy()
+    return pd.read_csv(path, sep="\t", na_values="n/a")[list(confounds.COLUMNS)].to_numpy()
 
 
 def save(folder, data, affine=simulate_fmri.AFFINE, name=SCAN, step=2.0, unit="sec"):
@@ -211,24 +210,6 @@ def test_different_lengths_are_refused_unless_cropping_is_asked_for(copy):
     assert qc["volumes"].tolist() == [120, 100, 120, 120]
 
 
-def test_a_leading_gap_in_a_confound_is_filled_as_nilearn_does(cohort):
-    columns = ["framewise_displacement", "csf"]
-    found, _ = fmri.read_confounds(cohort / CONFOUNDS, columns, 120)
-    table = pd.read_csv(cohort / CONFOUNDS, sep="\t", na_values="n/a")[columns]
-    _, wanted = prepare_output(table.copy(), demean=False)
-    np.testing.assert_allclose(found, wanted[columns].to_numpy())
-    assert found[0, 0] == found[1, 0]
-
-
-def test_compressed_confounds_and_niaks_name_for_displacement_are_read(cohort, tmp_path):
-    text = (cohort / CONFOUNDS).read_text().replace("framewise_displacement", "FD")
-    with gzip.open(tmp_path / "confounds.tsv.gz", "wt") as file:
-        file.write(text)
-    assert fmri.read_confounds(tmp_path / "confounds.tsv.gz", ["csf"], 120)[1] == pytest.approx(
-        fmri.read_confounds(cohort / CONFOUNDS, ["csf"], 120)[1]
-    )
-
-
 @pytest.mark.slow
 def test_repetition_time_comes_from_header_sidecar_or_configuration(copy):
     for path in copy.glob("sub-*/func/*.json"):
@@ -339,7 +320,7 @@ BOLD = "sub-0002_task-rest_desc-preproc_bold.nii.gz"
         ),
         (lambda folder: (folder / "component_maps.tsv").write_text("name\none\n"), "maps.tsv: wanted a column 'name'"),
         (lambda folder: save(folder, scan(folder), step=2.5), BOLD + ": contradictory repetition times: 2.5 s in the"),
-        (other_step, BOLD + ": repetition time 2.5 s, but 2 s in sub-0001"),
+        (other_step, BOLD + ": repetition time 2.5 s of subject sub-0002, but 2 s of sub-0001"),
         (
             lambda folder: (folder / SCAN.replace(".nii.gz", ".json")).write_text("{"),
             "bold.json: not JSON",

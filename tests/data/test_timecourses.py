@@ -8,7 +8,8 @@ import pytest
 from scipy import signal
 
 from autospec.data import timecourses
-from autospec.data.signal import clean, find_files
+from autospec.data.files import find_files
+from autospec.data.signal import clean
 from autospec.errors import InputError
 
 OPTIONS = {

@@ -5,6 +5,7 @@ Needs jsonschema and pyyaml alone, so that a mistake is told before anything els
 
 import copy
 import difflib
+import glob
 import hashlib
 import math
 import os
@@ -31,11 +32,16 @@ CONDITIONS = {
     "shapes": ("shape", ("base", "wide", "deep")),
 }
 #: Sources whose samples have a time axis, which recurrent models and the bert need.
-SEQUENCES = ("sinusoid", "fmri", "timecourses")
+SEQUENCES = ("sinusoid", "fmri", "timecourses", "timecourse_array")
 #: Sources whose samples are images, which the cnn takes besides time courses.
 IMAGES = ("digits", "mnist")
 #: Sources that a simulator can make.
 SIMULATED = ("freesurfer", "fmri")
+#: What is done to time courses after they are taken from scans.
+CLEANING = (
+    *("high_pass", "low_pass", "detrend", "standardise", "crop"),
+    *("least_volumes", "constant_components", "windows"),
+)
 #: Patterns of the schema, in words.
 PATTERNS = {
     "^[A-Za-z0-9_]+$": "wanted letters, digits and underscores alone",
@@ -145,25 +151,32 @@ def data_files(dataset: dict, folder: str | None) -> list[str]:
         "freesurfer": [f"*/stats/{name}.stats" for name in ("aseg", f"?h.{parcellation}", f"?h.{parcellation}40")],
         "freesurfer_tables": dataset.get("tables", []),
         "fmri": [
-            *(dataset.get(name) for name in ("maps", "bold", "confounds")),
-            _beside(dataset.get("maps"), ".tsv"),
-            _beside(dataset.get("bold"), ".json"),
+            *(dataset.get(name) for name in ("maps", "atlas", "bold", "confounds")),
+            *(_beside(dataset.get(name), ".tsv") for name in ("maps", "atlas")),
+            *_sidecars(dataset.get("bold")),
+            *(dataset.get("ica", {}).get(name) for name in ("scans", "mask")),
         ],
-        "timecourses": [dataset.get("files")],
+        "timecourses": [dataset.get(name) for name in ("files", "component_list")],
+        "timecourse_array": [dataset.get(name) for name in ("array", "component_list", "labels", "subjects")],
     }[dataset["source"]]
     paths = [
         path
         for pattern in patterns
         if pattern
-        for path in Path(folder).glob(pattern.replace("{subject}", "*"))
-        if path.is_file()
+        for path in glob.glob(os.path.join(glob.escape(folder), pattern.replace("{subject}", "*")))
+        if os.path.isfile(path)
     ]
-    return sorted(map(str, [*paths, *participants_file(dataset, folder)]))
+    return sorted({*paths, *participants_file(dataset, folder)})
 
 
 def _beside(image: str | None, suffix: str) -> str:
-    """The name of an image's companion: the names of its maps, or its JSON sidecar."""
+    """The name of an image's companion, the names of its maps."""
     return image.removesuffix(".gz").removesuffix(".nii") + suffix if image else ""
+
+
+def _sidecars(scans: str | None) -> list[str]:
+    """Where the JSON sidecars of scans may lie: in every folder from the data set's down to the scans'."""
+    return [str(folder / "*.json") for folder in Path(scans).parents] if scans else []
 
 
 def participants_file(dataset: dict, folder: str | None) -> list[str]:
@@ -194,7 +207,7 @@ HARMONISED_BY = ("site", "age", "sex")
 
 def what_is_read(dataset: dict) -> dict:
     """The options that decide what is read of a data set: another calliper, or another text, reads nothing again."""
-    others = ("path", "where", "simulate", "matching", *PREPARATION)
+    others = ("path", "where", "simulate", "matching", "parts", *PREPARATION)
     options = {name: value for name, value in dataset.items() if name not in others}
     matching = dataset.get("matching", {})
     needed = {*matching.get("exact", ()), *matching.get("callipers", ()), *dataset.get("residualise", ())}
@@ -203,6 +216,11 @@ def what_is_read(dataset: dict) -> dict:
     if needed:
         options["matching"] = {"exact": sorted(needed)}
     return options
+
+
+def what_is_extracted(dataset: dict) -> dict:
+    """The options that decide what is taken from 4-d scans: another way of cleaning takes nothing again."""
+    return {name: value for name, value in what_is_read(dataset).items() if name not in CLEANING}
 
 
 def logs_folder(output: str) -> str:
@@ -381,6 +399,8 @@ def _check_datasets(datasets: dict) -> None:
                 f"{place}: found {found} of 'path' and 'simulate', wanted one: `path` for files that you have, "
                 "`simulate` for a simulated cohort."
             )
+        if dataset["source"] == "fmri":
+            _check_scans(place, dataset)
         for group in dataset["groups"]:
             if group in NOT_GROUPS:
                 raise InputError(
@@ -393,6 +413,20 @@ def _check_datasets(datasets: dict) -> None:
             raise InputError(
                 f"{place}.groups: '{min(shared)}' stands in both '{first}' and '{second}'; give it to one of them."
             )
+
+
+def _check_scans(place: str, dataset: dict) -> None:
+    if "atlas" in dataset and "ica" in dataset:
+        raise InputError(f"{place}: found both 'atlas' and 'ica', wanted one of them. Remove the other.")
+    strategy = dataset.get("load_confounds", {}).get("strategy", ["high_pass"])
+    if "load_confounds" in dataset and dataset["confounds"] is None:
+        raise InputError(f"{place}.load_confounds: there are no confounds to load: `confounds` is null.")
+    if "load_confounds" in dataset and "high_pass" in strategy and dataset["high_pass"] is not None:
+        raise InputError(
+            f"{place}: slow drifts are removed twice, by `high_pass` {dataset['high_pass']} Hz and by 'high_pass' in "
+            "`load_confounds.strategy` (also in its default). Set `high_pass: null`, or name a strategy "
+            "without it."
+        )
 
 
 def _check_comparisons(config: dict) -> None:

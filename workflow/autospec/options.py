@@ -38,7 +38,7 @@ def describe(schema: dict) -> str:
         source = branch["properties"]["source"]["const"]
         branch["properties"] = {name: option for name, option in branch["properties"].items() if name != "source"}
         parts.append(_table(f"`source: {source}`", branch["description"], branch, schema, 3))
-    for name in ("simulate", "participants", "matching"):
+    for name in ("simulate", "participants", "matching", "ica", "load_confounds", "censor", "windows"):
         part = schema["$defs"][name]
         parts.append(_table(f"`{name}`", part["description"], part, schema, 3))
     callipers = schema["$defs"]["matching"]["properties"]["callipers"]

@@ -73,6 +73,8 @@ wildcard_constraints:
     comparison=r"data-[A-Za-z0-9_]+_model-[a-z]+(_[a-z]+-[a-z]+)+",
     run=r"data-[A-Za-z0-9_]+_model-[a-z]+_task-[a-z]+_activation-[a-z]+_shape-[a-z]+",
     seed=r"\d+",
+    part=r"\d+",
+    parts=r"\d+",
 
 
 def library(*files):
@@ -100,6 +102,32 @@ def preparation(wildcards):
     """What is taken out of a data set's features, once training people are known."""
     dataset = config["datasets"][wildcards.dataset]
     return {name: dataset[name] for name in configuration.PREPARATION if name in dataset}
+
+
+def raw(wildcards):
+    """The simulated files of a data set; nothing for files that were there before."""
+    return f"{OUT}/raw/{wildcards.dataset}" if "simulate" in config["datasets"][wildcards.dataset] else []
+
+
+def participants(wildcards):
+    """The participants table of a data set, where there is one already."""
+    return configuration.participants_file(config["datasets"][wildcards.dataset], PATHS[wildcards.dataset])
+
+
+def fingerprint(wildcards):
+    """What changes when a file of a data set does."""
+    return configuration.fingerprint(config["datasets"][wildcards.dataset], PATHS[wildcards.dataset])
+
+
+def extracted(wildcards):
+    """The parts in which a data set's scans are read; none for other sources."""
+    parts = config["datasets"][wildcards.dataset].get("parts", 0)
+    return [f"{PREPARED}/extracted/{part}-of-{parts}.parquet" for part in range(1, parts + 1)]
+
+
+def estimated_maps(wildcards):
+    """The component maps that are estimated on a data set's own scans, where that is asked for."""
+    return f"{PREPARED}/component_maps.nii.gz" if "ica" in config["datasets"][wildcards.dataset] else []
 
 
 def recorded(wildcards):

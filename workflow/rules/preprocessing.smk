@@ -5,12 +5,9 @@ rule preprocess:
     """Read a data set into one table with its quality control: FreeSurfer statistics, or time courses by
     dual regression (Nickerson et al. 2017, doi:10.3389/fnins.2017.00115) with confounds removed."""
     input:
-        raw=lambda wildcards: (
-            f"{OUT}/raw/{wildcards.dataset}" if "simulate" in config["datasets"][wildcards.dataset] else []
-        ),
-        participants=lambda wildcards: configuration.participants_file(
-            config["datasets"][wildcards.dataset], PATHS[wildcards.dataset]
-        ),
+        raw=raw,
+        participants=participants,
+        parts=extracted,
         library=lambda wildcards: library("scripts/preprocess.py", reader(wildcards)),
     output:
         data=f"{PREPARED}/data.parquet",
@@ -31,9 +28,7 @@ rule preprocess:
         name="{dataset}",
         path=lambda wildcards: PATHS[wildcards.dataset],
         options=lambda wildcards: configuration.what_is_read(config["datasets"][wildcards.dataset]),
-        fingerprint=lambda wildcards: configuration.fingerprint(
-            config["datasets"][wildcards.dataset], PATHS[wildcards.dataset]
-        ),
+        fingerprint=fingerprint,
     script:
         "../scripts/preprocess.py"
 

@@ -13,7 +13,8 @@ with job(snakemake):
     from autospec.tables import write_tsv
 
     path = snakemake.input.get("raw") or snakemake.params.path
-    dataset, quality, dropped = read(snakemake.params.name, snakemake.params.options, path)
+    parts = snakemake.input.get("parts", ())
+    dataset, quality, dropped = read(snakemake.params.name, snakemake.params.options, path, parts)
     write_dataset(dataset, snakemake.output.data)
     write_tsv(feature_table(dataset), snakemake.output.features)
     write_tsv(quality, snakemake.output.qc)

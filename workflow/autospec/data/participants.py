@@ -89,7 +89,7 @@ def read_participants(folder: str | Path, options: Mapping) -> tuple[pd.DataFram
 
     subjects = table[columns["subject"]]
     _check_subjects(subjects, path)
-    groups, outside = _groups(table[columns["group"]], subjects, options, path)
+    groups, outside = map_groups(table[columns["group"]], subjects, options, path)
     dropped = [without_data, *outside]
     people = pd.DataFrame({"subject": subjects, "group": groups})[groups.notna()]
     persons = _persons(table.loc[people.index], columns, path)
@@ -201,7 +201,7 @@ def _check_subjects(subjects: pd.Series, path: Path) -> None:
         )
 
 
-def _groups(
+def map_groups(
     cells: pd.Series, subjects: pd.Series, options: Mapping, path: Path
 ) -> tuple[pd.Series, list[pd.DataFrame]]:
     """Map the group column's values to group names (None for values of no group), and say who is left out."""

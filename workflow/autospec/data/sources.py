@@ -1,7 +1,7 @@
 """From a data set's configuration to its reader."""
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -19,10 +19,13 @@ MODULES = {
     "freesurfer_tables": "freesurfer_tables",
     "fmri": "fmri",
     "timecourses": "timecourses",
+    "timecourse_array": "timecourse_array",
 }
 
 
-def read(name: str, options: Mapping, path: str | Path | None) -> tuple[Dataset, pd.DataFrame, pd.DataFrame]:
+def read(
+    name: str, options: Mapping, path: str | Path | None, parts: Iterable[str | Path] = ()
+) -> tuple[Dataset, pd.DataFrame, pd.DataFrame]:
     """Read a data set whatever its source; only the reader that is needed is imported.
 
     Parameters
@@ -33,6 +36,8 @@ def read(name: str, options: Mapping, path: str | Path | None) -> tuple[Dataset,
         Its entry there.
     path : path or None
         The folder of its files, which is there; None for sources without files.
+    parts : iterable of path
+        What was taken of 4-d scans beforehand, in several jobs.
 
     Returns
     -------
@@ -52,6 +57,6 @@ def read(name: str, options: Mapping, path: str | Path | None) -> tuple[Dataset,
     if source not in MODULES:
         raise InputError(f"datasets.{name}.source: found '{source}', wanted one of {', '.join(MODULES)}.")
     module = importlib.import_module(f"autospec.data.{MODULES[source]}")
-    dataset, quality, dropped = module.read(name, options, path)
+    dataset, quality, dropped = module.read(name, options, path, *([parts] if parts else []))
     check_dataset(dataset, str(path) if path else f"datasets.{name}")
     return dataset, quality, dropped

@@ -1,29 +1,37 @@
-"""Region or component time courses in text files, as the Preprocessed Connectomes Project shares them."""
+"""Time courses that were made elsewhere, one file a person: text, NumPy, MATLAB, HDF5, or GIFT's NIfTI."""
 
 import logging
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from autospec.data.arrays import SUFFIXES as ARRAYS
+from autospec.data.arrays import read_array
+from autospec.data.assemble import assemble
 from autospec.data.dataset import Dataset
+from autospec.data.files import find_files
 from autospec.data.participants import match_people, read_participants
-from autospec.data.signal import assemble, constant, find_files
+from autospec.data.recording import Recording
+from autospec.data.signal import constant
+from autospec.data.text_courses import SUFFIXES as TEXTS
+from autospec.data.text_courses import read_text_courses
+from autospec.data.text_table import read_text
 from autospec.errors import InputError
 
 
 def read(name: str, options: Mapping, path: str | Path) -> tuple[Dataset, pd.DataFrame, pd.DataFrame]:
-    """Read one text file a person (rows are volumes, columns components) and clean it.
+    """Read one file a person and clean it.
 
     Parameters
     ----------
     name : str
         The data set's name.
     options : mapping
-        `files` (pattern with ``{subject}``), `repetition_time` (seconds), `high_pass`, `low_pass`,
-        `crop` and what `autospec.data.participants` reads.
+        `files` (pattern with ``{subject}``; the suffix tells the format), `key` and `order` (see `read_series`),
+        `component_list` (see `kept_components`), `repetition_time` (seconds), what `assemble` reads and what
+        `autospec.data.participants` reads.
     path : path
         The folder.
 
@@ -48,9 +56,9 @@ def read(name: str, options: Mapping, path: str | Path) -> tuple[Dataset, pd.Dat
     labels = set(files) - set(outside["label"])
     people, unmatched = match_people(people, labels, options.get("missing_subjects", "error"), folder)
 
-    series, rows, features = [], [], None
+    series, features = [], None
     for subject in people["subject"]:
-        one, names = read_series(files[subject])
+        one, names = read_series(files[subject], options.get("key"), options.get("order", "time_first"))
         features = names if features is None else features
         if names != features:
             raise InputError(
@@ -58,71 +66,155 @@ def read(name: str, options: Mapping, path: str | Path) -> tuple[Dataset, pd.Dat
                 f"{len(features)} of {files[people['subject'].iloc[0]].name} ({features[0]} to {features[-1]}). "
                 "All files must hold the same components."
             )
-        still = constant(one)
-        moving = one[:, ~still] - one[:, ~still].mean(axis=0)
-        lagged = (moving[1:] * moving[:-1]).sum(axis=0) / (moving**2).sum(axis=0)
-        rows.append((subject, len(one), int(still.sum()), float(lagged.mean()) if len(lagged) else np.nan))
         series.append(one.astype(np.float32))
     logging.info("%s: read the time courses of %d people", folder, len(series))
-    values, kept, constants = assemble(
-        series, people["subject"].tolist(), features, options, options.get("repetition_time"), folder
+    dataset, qc, dropped = from_series(name, series, people, features, options, folder)
+    return dataset, qc, pd.concat([outside, unmatched, dropped], ignore_index=True)
+
+
+def from_series(
+    name: str, series: list[np.ndarray], people: pd.DataFrame, features: list[str], options: Mapping, folder: Path
+) -> tuple[Dataset, pd.DataFrame, pd.DataFrame]:
+    """Choose components, measure quality, clean: the way from time courses, however they were read, to a data set.
+
+    Parameters
+    ----------
+    series : list of ndarray, each of shape (time, components)
+    people : DataFrame
+        One row a series.
+    features : list of str
+    options, folder
+        As for `read`.
+
+    Returns
+    -------
+    dataset, qc, dropped
+        As `read`.
+    """
+    chosen = kept_components(options.get("component_list"), folder, len(features))
+    features = [features[index] for index in chosen]
+    recordings, rows = [], []
+    for subject, one in zip(people["subject"], series, strict=True):
+        one = one[:, chosen]
+        recordings.append(Recording(subject, one))
+        rows.append((subject, len(one), int(constant(one).sum()), _lag_one(one)))
+    qc = pd.DataFrame(rows, columns=["subject", "volumes", "constant_components", "lag_one_correlation"])
+    values, people, features, dropped = assemble(
+        recordings, people, features, options, options.get("repetition_time"), folder
     )
-    time = values.shape[1]
+    count = people.get("person", people["subject"]).nunique()
     dataset = Dataset(
         name=name,
         values=values,
         people=people,
-        features=kept,
+        features=features,
         groups=tuple(options["groups"]),
         simulated=False,
-        description=f"Time courses of {len(people)} people: {len(kept)} components, {time} volumes.",
+        description=f"Time courses of {count} people: {len(features)} components, {values.shape[1]} volumes.",
     )
-    qc = pd.DataFrame(rows, columns=["subject", "volumes", "constant_components", "lag_one_correlation"])
-    return dataset, qc, pd.concat([outside, unmatched, constants], ignore_index=True)
+    return dataset, qc, dropped
 
 
-def read_series(path: str | Path) -> tuple[np.ndarray, list[str]]:
-    """Read one text file (gzip or not), with or without a header line that begins with #.
+def read_series(path: Path, key: str | None = None, order: str = "time_first") -> tuple[np.ndarray, list[str]]:
+    """Read one person's time courses.
 
     Parameters
     ----------
     path : path
+    key : str, optional
+        Which variable, where a file holds several (see `read_array`).
+    order : {"time_first", "components_first"}
+        Which axis of the file comes first.
 
     Returns
     -------
-    series : ndarray of float64, shape (time, components)
+    series : ndarray, shape (time, components)
     names : list of str
-        From the header (without its # marks), else 1, 2, ...; each as ``component-<name>``.
 
     Raises
     ------
     InputError
-        A file that is empty, cut short, ragged, or holds something that is no finite number.
+        An unknown format, and what the readers refuse.
     """
-    import gzip
-    import zlib
+    lower = path.name.lower()
+    if lower.removesuffix(".gz").endswith(TEXTS):
+        series, names = read_text_courses(path)
+        if order == "components_first":
+            series = series.T
+            names = numbered(series.shape[1])
+        return series, names
+    if not lower.endswith(ARRAYS):
+        raise InputError(
+            f"{path}: the suffix tells the format, wanted one of {', '.join((*TEXTS, *ARRAYS))}. Correct `files`."
+        )
+    series = as_series(read_array(path, key), path, order)
+    return series, numbered(series.shape[1])
 
-    path = Path(path)
-    wanted = "wanted a table of numbers, one row a volume and one column a component. Replace the file."
-    opener = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opener(path, "rt", encoding="utf-8") as file:
-            lines = file.read().splitlines()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # numpy warns of an empty file; it is refused below
-            series = np.loadtxt(lines, ndmin=2)
-    except (EOFError, zlib.error, gzip.BadGzipFile):
-        raise InputError(f"{path}: the gzip file is damaged or cut short. Get it again.") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: not a text file, {wanted}") from None
-    except ValueError as error:
-        raise InputError(f"{path}: {str(error).split(';')[0]}; {wanted}") from None
-    if series.size == 0:
-        raise InputError(f"{path}: the file is empty, {wanted}")
-    if not np.isfinite(series).all():
-        row, column = np.argwhere(~np.isfinite(series))[0]
-        raise InputError(f"{path}: volume {row + 1}, column {column + 1}: found {series[row, column]}, {wanted}")
-    header = lines[0].replace("#", " ").split() if lines[0].startswith("#") else []
-    components = series.shape[1]
-    names = header if len(header) == components else [str(number + 1) for number in range(components)]
-    return series, [f"component-{name}" for name in names]
+
+def as_series(array: np.ndarray | list, origin: str | Path, order: str) -> np.ndarray:
+    """Check one person's array and put time first.
+
+    Raises
+    ------
+    InputError
+        An array that is not 2-d, or with a value that is not finite.
+    """
+    if isinstance(array, list) or array.ndim != 2:
+        found = f"a cell of {len(array)}" if isinstance(array, list) else f"an array of shape {array.shape}"
+        raise InputError(f"{origin}: found {found}, wanted one array of time by components. Correct `key`.")
+    array = array.T if order == "components_first" else array
+    if not np.isfinite(array).all():
+        volume, component = np.argwhere(~np.isfinite(array))[0]
+        raise InputError(
+            f"{origin}: volume {volume + 1}, component {component + 1}: found {array[volume, component]}, wanted a "
+            "finite number. Correct the file or take the subject out."
+        )
+    return array
+
+
+def numbered(count: int) -> list[str]:
+    """Names for components that have none."""
+    return [f"component-{number + 1}" for number in range(count)]
+
+
+def kept_components(file: str | None, folder: Path, count: int) -> list[int]:
+    """Which components to keep, from 0, in the order of the list; all of them without a list.
+
+    Parameters
+    ----------
+    file : str or None
+        A text file, relative to `folder`, with one number a line, counted from 1.
+    folder : path
+    count : int
+        How many components there are.
+
+    Raises
+    ------
+    InputError
+        A line that is no number from 1 to `count`, or a number that stands twice.
+    """
+    if file is None:
+        return list(range(count))
+    path = folder / file
+    chosen = []
+    for number, line in enumerate(read_text(path, "a list of component numbers").splitlines(), start=1):
+        cell = line.strip().strip(",;")
+        if not cell:
+            continue
+        if not cell.isdecimal() or not 1 <= int(cell) <= count or int(cell) - 1 in chosen:
+            raise InputError(
+                f"{path}, line {number}: found '{cell}', wanted the number of a component, from 1 to {count}, each "
+                "once. Correct the list."
+            )
+        chosen.append(int(cell) - 1)
+    if not chosen:
+        raise InputError(f"{path}: the list is empty, wanted numbers from 1 to {count}, one a line. Complete it.")
+    return chosen
+
+
+def _lag_one(series: np.ndarray) -> float:
+    """Mean correlation of each component with itself one volume later."""
+    moving = series[:, ~constant(series)].astype(np.float64)
+    moving -= moving.mean(axis=0)
+    lagged = (moving[1:] * moving[:-1]).sum(axis=0) / (moving**2).sum(axis=0)
+    return float(lagged.mean()) if len(lagged) else float("nan")

@@ -1,0 +1,249 @@
+"""What a scan's time courses are taken of: component maps, or the regions of an atlas.
+
+Maps: every volume is regressed on all maps at once (nilearn's NiftiMapsMasker), the first stage of dual
+regression (Filippini et al. 2009, PNAS 106, 7209-7214); the second stage, back to maps of each person,
+is not needed here. Regions: the mean over each region's voxels (nilearn's NiftiLabelsMasker).
+"""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+
+from autospec.data.scans import check_4d, grid, load, same_grid, stem, values
+from autospec.data.signal import constant
+from autospec.errors import InputError
+
+_COVERED = 0.5  # of a map's sum of squares, or a region's voxels, must lie in voxels that the scan fills
+
+
+@dataclasses.dataclass(frozen=True)
+class Components:
+    """Component maps or regions on one grid.
+
+    Attributes
+    ----------
+    names : list of str
+    lost : list of str
+        Regions that have no voxel on the scans' grid.
+    image : Nifti1Image
+        What has the grid that scans must have.
+    support : ndarray of bool, shape (x, y, z)
+        Voxels of any component.
+    coverage : callable
+        Which voxels of the support change, ndarray of bool -> share of each component that lies in them.
+    transform : callable
+        Image -> ndarray, shape (time, components).
+    """
+
+    names: list[str]
+    lost: list[str]
+    image: nib.Nifti1Image
+    support: np.ndarray
+    coverage: Callable[[np.ndarray], np.ndarray]
+    transform: Callable[[nib.Nifti1Image], np.ndarray]
+
+
+def read_maps(path: Path, scan: nib.Nifti1Image, resample: bool) -> Components:
+    """Read component maps, a 4-d image with one map a volume.
+
+    Parameters
+    ----------
+    path : path
+        Their names stand in the column `name` of a TSV of the same stem, if there is one.
+    scan : Nifti1Image
+        A scan, for its grid.
+    resample : bool
+        Whether to bring the maps to the scan's grid.
+
+    Raises
+    ------
+    InputError
+        A file that is no 4-d image, a map that is zero everywhere, names that do not fit.
+    """
+    image = load(path)
+    check_4d(image, path, "component maps, one a volume")
+    return of_maps(image, _map_names(path, image.shape[3]), scan, resample, path)
+
+
+def of_maps(
+    image: nib.Nifti1Image, names: list[str], scan: nib.Nifti1Image, resample: bool, origin: str | Path
+) -> Components:
+    """Make components of maps that are in memory; `origin` is where they come from, for messages."""
+    from nilearn.maskers import NiftiMapsMasker
+
+    array = values(image, origin)
+    if resample and not same_grid(image, scan):
+        image = _resampled(nib.Nifti1Image(array, image.affine), scan, "continuous")
+        array = image.get_fdata(dtype=np.float32)
+    empty = np.flatnonzero(~array.any(axis=(0, 1, 2)))
+    if len(empty):
+        raise InputError(f"{origin}: component map {empty[0] + 1} is zero everywhere. Remove it from the file.")
+    image = nib.Nifti1Image(array, image.affine)
+    # Cleaning comes later, on one common length, so the masker is asked for the plain regression.
+    masker = NiftiMapsMasker(image, allow_overlap=True, standardize=None, resampling_target=None).fit()
+    support = array.any(axis=3)
+    weights = array[support] ** 2
+    weights /= weights.sum(axis=0, dtype=np.float64)
+    return Components(
+        names=names,
+        lost=[],
+        image=image,
+        support=support,
+        coverage=lambda moving: moving.astype(np.float32) @ weights,
+        transform=masker.transform,
+    )
+
+
+def numbered(count: int) -> list[str]:
+    """Names for components that have none."""
+    return [f"component-{number + 1:02d}" for number in range(count)]
+
+
+def read_atlas(path: Path, scan: nib.Nifti1Image, resample: bool) -> Components:
+    """Read an atlas, a 3-d image of whole numbers, 0 outside the regions.
+
+    Parameters
+    ----------
+    path : path
+        The regions' names stand in the columns `index` and `name` of a TSV of the same stem, if there is one
+        (as BIDS 1.9 has it for discrete segmentations); otherwise a region is named by its number.
+    scan, resample
+        As in `read_maps`; labels are resampled to the nearest.
+
+    Raises
+    ------
+    InputError
+        A file that is no 3-d image of whole numbers, or none of whose regions has a voxel, or names that do not fit.
+    """
+    from nilearn.maskers import NiftiLabelsMasker
+
+    image = load(path)
+    if len(image.shape) == 4 and image.shape[3] == 1:
+        image = image.slicer[..., 0]
+    if len(image.shape) != 3:
+        raise InputError(
+            f"{path}: found an image of shape {image.shape}, wanted an atlas, 3-d with one number a region. "
+            "Give maps, one a volume, under `maps`."
+        )
+    array = values(image, path)
+    labels = np.rint(array).astype(np.int32)
+    if np.abs(array - labels).max() > 1e-3:
+        raise InputError(f"{path}: found a value that is no whole number, wanted one number a region. Give an atlas.")
+    every = np.unique(labels[labels != 0])
+    if not len(every):
+        raise InputError(f"{path}: the atlas has no region: every voxel is 0. Get the file again.")
+    image = nib.Nifti1Image(labels, image.affine)
+    if resample and not same_grid(image, scan):
+        image = _resampled(image, scan, "nearest")
+        labels = np.asarray(image.dataobj).astype(np.int32)
+        image = nib.Nifti1Image(labels, image.affine)
+    names = _region_names(path, every)
+    here = np.unique(labels[labels != 0])
+    if not len(here):
+        raise InputError(f"{path}: none of {len(every)} regions has a voxel on the scans' grid ({grid(scan)}).")
+    masker = NiftiLabelsMasker(image, standardize=None, resampling_target=None).fit()
+    support = labels != 0
+    region = np.searchsorted(here, labels[support])
+    sizes = np.bincount(region)
+    return Components(
+        names=[names[label] for label in here],
+        lost=[names[label] for label in every if label not in here],
+        image=image,
+        support=support,
+        coverage=lambda moving: np.bincount(region[moving], minlength=len(here)) / sizes,
+        transform=masker.transform,
+    )
+
+
+def extract(components: Components, image: nib.Nifti1Image, path: Path) -> tuple[np.ndarray, np.ndarray, dict]:
+    """Take one scan's time courses.
+
+    Parameters
+    ----------
+    components : Components
+    image : Nifti1Image
+        4-d.
+    path : path
+        Its file, for messages.
+
+    Returns
+    -------
+    series : ndarray, shape (time, components)
+    lacking : ndarray of bool, shape (components,)
+        Components that less than half lie in voxels that change, or that are constant.
+    measures : dict
+        `volumes`, `tsnr` (median over voxels of mean / standard deviation over time), `coverage` (least share of
+        a component that lies in the scan), `constant_components`.
+
+    Raises
+    ------
+    InputError
+        A scan on another grid than the components, cut short, or without signal.
+    """
+    if not same_grid(image, components.image):
+        raise InputError(
+            f"{path}: grid {grid(image)}; the components have {grid(components.image)}. Bring both to one "
+            "space and grid, or, if both are in the same space, set `resample_maps: true`."
+        )
+    array = values(image, path)
+    inside = array[components.support]
+    mean, spread = inside.mean(axis=1, dtype=np.float64), inside.std(axis=1, dtype=np.float64)
+    moving = spread > 1e-7 * np.abs(mean)
+    if not moving.any():
+        raise InputError(f"{path}: no voxel under the components changes over time. Get the scan again.")
+    series = components.transform(nib.Nifti1Image(array, image.affine))
+    coverage = components.coverage(moving)
+    lacking = (coverage < _COVERED) | constant(series)
+    measures = {
+        "volumes": len(series),
+        "tsnr": float(np.median(np.abs(mean[moving]) / spread[moving])),
+        "coverage": float(coverage.min()),
+        "constant_components": int(lacking.sum()),
+    }
+    return series, lacking, measures
+
+
+def _resampled(image: nib.Nifti1Image, scan: nib.Nifti1Image, interpolation: str) -> nib.Nifti1Image:
+    from nilearn.image import resample_img
+
+    return resample_img(image, scan.affine, scan.shape[:3], interpolation=interpolation)
+
+
+def _map_names(path: Path, count: int) -> list[str]:
+    table = _names_table(path)
+    if table is None:
+        return numbered(count)
+    if "name" not in table or len(table) != count or table["name"].duplicated().any():
+        raise InputError(
+            f"{path.with_name(stem(path) + '.tsv')}: wanted a column 'name' with {count} different names, one for "
+            f"each map of {path.name}, found {len(table)} rows and columns {', '.join(table.columns)}. "
+            "Correct or remove it."
+        )
+    return table["name"].tolist()
+
+
+def _region_names(path: Path, labels: np.ndarray) -> dict[int, str]:
+    table = _names_table(path)
+    if table is None:
+        return {label: f"region-{label}" for label in labels.tolist()}
+    names = {}
+    if {"index", "name"} <= set(table):
+        numbers = pd.to_numeric(table["index"], errors="coerce")
+        names = {int(number): name for number, name in zip(numbers, table["name"], strict=True) if number == number}
+    missing = [label for label in labels.tolist() if label not in names]
+    if missing or len({names[label] for label in labels.tolist()}) != len(labels):
+        what = f"no name for region {missing[0]}" if missing else "a name that stands twice"
+        raise InputError(
+            f"{path.with_name(stem(path) + '.tsv')}: {what}; wanted columns 'index' and 'name', a row for each region "
+            f"of {path.name}. Correct or remove it."
+        )
+    return names
+
+
+def _names_table(path: Path) -> pd.DataFrame | None:
+    labels = path.with_name(stem(path) + ".tsv")
+    return pd.read_csv(labels, sep="\t", dtype=str) if labels.exists() else None
