@@ -159,12 +159,12 @@ def cut_gzip(folder):
 @pytest.mark.parametrize(
     "damage, said",
     [
-        (break_file("a_rois.1D", lambda text: text.replace(".", "x", 1)), "a_rois.1D: "),
-        (break_file("b_rois.1D", lambda text: text[:-200] + "\n"), "b_rois.1D: "),
+        (break_file("a_rois.1D", lambda text: text.replace(".", "x", 1)), "a_rois.1D, line 2, column 1: found '50x"),
+        (break_file("b_rois.1D", lambda text: text[:-200] + "\n"), "b_rois.1D, line 98, column 5: found ''"),
         (break_file("c_rois.1D", lambda text: ""), "c_rois.1D: the file is empty"),
         (break_file("d_rois.1D", lambda text: text.splitlines()[0] + "\n"), "d_rois.1D: the file is empty"),
         (lambda folder: write(folder, "b", series(1, components=5)), "b_rois.1D: found 5 columns"),
-        (lambda folder: write(folder, "b", np.where(series(1) > 50, np.nan, 1)), "b_rois.1D: volume .*found nan"),
+        (lambda folder: write(folder, "b", np.where(series(1) > 50, np.nan, 1)), "1D, line 2, column 1: found nan"),
         (constant_scan, "subject b: every component is constant"),
         (all_lack_something, "every component is constant in somebody"),
         (cut_gzip, "a_rois.1D.gz: the gzip file is damaged or cut short"),

@@ -1,0 +1,165 @@
+"""Confounds in the layouts of fMRIPrep and of NIAK (the public COBRE release)."""
+
+import gzip
+
+import numpy as np
+import pandas as pd
+import pytest
+from nilearn.interfaces.fmriprep import load_confounds
+
+from autospec.data.confounds import read_confounds
+from autospec.errors import InputError
+
+VOLUMES = 60
+MOTION = [f"{kind}_{axis}" for kind in ("trans", "rot") for axis in "xyz"]
+STEM = "sub-01_task-rest_space-MNI152NLin2009cAsym"
+
+
+def fmriprep(folder, seed=0, spikes=(20, 21)):
+    """A table as "Outputs of fMRIPrep, Confounds" describes it: gaps in front, an outlier column each spike."""
+    rng = np.random.default_rng(seed)
+    table = pd.DataFrame({name: rng.standard_normal(VOLUMES).cumsum() for name in [*MOTION, "csf", "white_matter"]})
+    for name in list(table):
+        table[f"{name}_derivative1"] = table[name].diff()
+        table[f"{name}_power2"] = table[name] ** 2
+        table[f"{name}_derivative1_power2"] = table[name].diff() ** 2
+    table["framewise_displacement"] = np.abs(rng.normal(0.1, 0.02, VOLUMES))
+    table["std_dvars"] = np.abs(rng.normal(1.0, 0.05, VOLUMES))
+    for number, spike in enumerate(spikes):
+        table.loc[spike, "framewise_displacement"] = 2.0
+        table[f"motion_outlier{number:02d}"] = (np.arange(VOLUMES) == spike).astype(float)
+    table.loc[0, ["framewise_displacement", "std_dvars"]] = np.nan
+    for number in range(2):
+        table[f"cosine{number:02d}"] = np.cos(np.pi * (number + 1) * (np.arange(VOLUMES) + 0.5) / VOLUMES)
+    path = folder / f"{STEM.split('_space')[0]}_desc-confounds_timeseries.tsv"
+    table.to_csv(path, sep="\t", index=False, na_rep="n/a")
+    scan = folder / f"{STEM}_desc-preproc_bold.nii.gz"
+    scan.touch()
+    return path, scan, table
+
+
+def niak(folder):
+    """The columns of the COBRE release (keys_confounds.json): `scrub` is 1 where a frame was censored."""
+    rng = np.random.default_rng(1)
+    names = [f"motion_{axis}" for axis in ("tx", "ty", "tz", "rx", "ry", "rz")] + ["wm_avg", "vent_avg"]
+    table = pd.DataFrame({name: rng.standard_normal(VOLUMES) for name in [*names, "slow_drift_1", "slow_drift_2"]})
+    table["FD"] = np.abs(rng.normal(0.1, 0.02, VOLUMES))
+    table["scrub"] = 0
+    table.loc[[0, 30, 31, 32], "scrub"] = 1
+    path = folder / "fmri_0040000.tsv.gz"
+    table.to_csv(path, sep="\t", index=False)
+    return path, table
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"strategy": ["motion", "wm_csf"], "motion": "basic"},
+        {"strategy": ["motion", "high_pass", "wm_csf"], "motion": "full", "wm_csf": "full"},
+        {"strategy": ["motion", "scrub"], "fd_threshold": 0.5, "scrub": 5},
+        {"strategy": ["motion", "scrub"], "fd_threshold": 0.13, "scrub": 0, "std_dvars_threshold": 1.1},
+    ],
+)
+def test_strategies_are_those_of_nilearn(tmp_path, options):
+    path, scan, table = fmriprep(tmp_path)
+    found = read_confounds(path, {"load_confounds": options}, VOLUMES, scan)
+    wanted, mask = load_confounds(str(scan), demean=False, **options)
+    np.testing.assert_array_equal(found.values, wanted.to_numpy())
+    kept = np.arange(VOLUMES) if mask is None else mask
+    np.testing.assert_array_equal(np.flatnonzero(found.kept), kept)
+    assert ("scrub" in options["strategy"]) == (not found.kept.all())
+    assert found.mean_fd == pytest.approx(table["framewise_displacement"].mean())
+
+
+def test_a_strategy_that_the_table_cannot_serve_is_refused_in_one_message(tmp_path):
+    path, scan, _ = fmriprep(tmp_path)
+    with pytest.raises(InputError, match="nilearn's load_confounds refuses it: .*global_signal") as caught:
+        read_confounds(path, {"load_confounds": {"strategy": ["global_signal"]}}, VOLUMES, scan)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_scan_that_is_not_named_as_fmriprep_names_it_is_refused(tmp_path):
+    path, _, _ = fmriprep(tmp_path)
+    with pytest.raises(InputError, match="load_confounds refuses it"):
+        read_confounds(path, {"load_confounds": {"strategy": ["motion"]}}, VOLUMES, tmp_path / "fmri_1.nii.gz")
+
+
+def test_a_leading_gap_is_filled_by_the_second_value_as_nilearn_does(tmp_path):
+    path, scan, table = fmriprep(tmp_path)
+    columns = [f"{name}_derivative1" for name in MOTION]
+    found = read_confounds(path, {"confound_columns": [*MOTION, *columns]}, VOLUMES)
+    options = {"strategy": ["motion"], "motion": "derivatives"}
+    wanted, _ = load_confounds(str(scan), demean=False, **options)
+    np.testing.assert_array_equal(found.values, wanted[[*MOTION, *columns]].to_numpy())
+    assert np.isnan(table[columns].iloc[0]).all()
+
+
+def test_the_cobre_release_names_its_censored_frames_in_a_column(tmp_path):
+    path, table = niak(tmp_path)
+    options = {"confound_columns": ["motion_*", "wm_avg", "vent_avg", "slow_drift*"], "censor": {"columns": ["scrub"]}}
+    found = read_confounds(path, options, VOLUMES)
+    np.testing.assert_allclose(found.values, table.iloc[:, :10].to_numpy())
+    np.testing.assert_array_equal(found.kept, table["scrub"] == 0)
+    assert found.mean_fd == pytest.approx(table["FD"].mean())
+
+
+def test_outlier_columns_and_displacement_censor_and_a_scan_without_outliers_keeps_all(tmp_path):
+    path, _, table = fmriprep(tmp_path)
+    base = {"confound_columns": ["csf"]}
+    by_columns = read_confounds(path, base | {"censor": {"columns": ["motion_outlier*"]}}, VOLUMES)
+    assert np.flatnonzero(~by_columns.kept).tolist() == [20, 21]
+    by_displacement = read_confounds(path, base | {"censor": {"displacement": 0.12}}, VOLUMES)
+    wanted = table["framewise_displacement"].fillna(0) > 0.12
+    np.testing.assert_array_equal(~by_displacement.kept, wanted)
+    assert 2 < wanted.sum() < VOLUMES
+    (tmp_path / "still").mkdir()
+    path, _, _ = fmriprep(tmp_path / "still", spikes=())
+    assert read_confounds(path, base | {"censor": {"columns": ["motion_outlier*"]}}, VOLUMES).kept.all()
+
+
+def cell(row, column, value):
+    def change(path):
+        table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+        table.loc[row, column] = value
+        table.to_csv(path, sep="\t", index=False)
+
+    return change
+
+
+def compress_and_cut(path):
+    path.write_bytes(gzip.compress(path.read_bytes())[:-100])
+    path.rename(path.with_name(path.name + ".gz"))
+
+
+@pytest.mark.parametrize(
+    "damage, options, said",
+    [
+        (cell(0, "csf", "n/a"), {}, None),
+        (cell(1, "csf", "n/a"), {}, "timeseries.tsv, line 3, column 'csf': found 'nan'"),
+        (cell(7, "csf", "1,5"), {}, "timeseries.tsv, line 9, column 'csf': found '1,5', wanted a number"),
+        (lambda path: None, {"confound_columns": ["cfs"]}, "no column 'cfs'. .*Correct `confound_columns`"),
+        (lambda path: None, {"censor": {"columns": ["scrub"]}}, "no column 'scrub'. .*Correct `censor.columns`"),
+        (lambda path: None, {"censor": {"displacement": 1e-9}}, "all 60 volumes are censored"),
+        (lambda path: path.write_text("\n".join(path.read_text().splitlines()[:-3])), {}, "found 57 rows, wanted 60"),
+        (lambda path: path.unlink(), {}, "timeseries.tsv: no such file"),
+    ],
+)
+def test_bad_confounds_are_named_in_one_message(tmp_path, damage, options, said):
+    path, scan, _ = fmriprep(tmp_path)
+    damage(path)
+    options = {"confound_columns": ["csf"]} | options
+    if said is None:
+        assert np.isfinite(read_confounds(path, options, VOLUMES).values).all()
+        return
+    if "displacement" in options.get("censor", {}):
+        cell(0, "framewise_displacement", "1.0")(path)
+    with pytest.raises(InputError, match=said) as caught:
+        read_confounds(path, options, VOLUMES)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_compressed_table_that_is_cut_short_is_refused(tmp_path):
+    path, _, _ = fmriprep(tmp_path)
+    compress_and_cut(path)
+    with pytest.raises(InputError, match="timeseries.tsv.gz: not a tab-separated table"):
+        read_confounds(path.with_name(path.name + ".gz"), {"confound_columns": ["csf"]}, VOLUMES)
