@@ -12,7 +12,7 @@ from autospec.data.recording import Recording
 from autospec.tables import read_parquet, write_parquet
 
 _METADATA = b"autospec.extracted"
-_ARRAYS = {"series": pa.float32(), "confounds": pa.float64(), "kept": pa.bool_(), "lacking": pa.bool_()}
+_ARRAYS = {"series": np.float32, "confounds": np.float64, "kept": np.int32, "lacking": np.int32}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,8 +43,8 @@ def write_extracted(extracted: Extracted, path: str | Path) -> None:
     columns = {name: [row[name] for row in extracted.measures] for name in (extracted.measures or [{}])[0]}
     for name, kind in _ARRAYS.items():
         arrays = [getattr(one, name) for one in extracted.recordings]
-        lists = [None if array is None else np.ravel(array) for array in arrays]
-        columns[name] = pa.array(lists, pa.list_(pa.field("element", kind)))
+        lists = [None if array is None else np.ravel(array).astype(kind) for array in arrays]
+        columns[name] = pa.array(lists, pa.list_(pa.field("element", pa.from_numpy_dtype(kind))))
     metadata = {"features": extracted.features, "lost": extracted.lost, "simulated": extracted.simulated}
     write_parquet(pa.table(columns).replace_schema_metadata({_METADATA: json.dumps(metadata).encode()}), path)
 
@@ -64,5 +64,5 @@ def read_extracted(path: str | Path) -> Extracted:
 def _array(cell: pa.ListScalar, volumes: int) -> np.ndarray | None:
     if not cell.is_valid:
         return None
-    flat = cell.values.to_numpy(zero_copy_only=False)
-    return flat if flat.dtype == bool else flat.reshape(volumes, -1)
+    flat = cell.values.to_numpy()
+    return flat.astype(bool) if flat.dtype == np.int32 else flat.reshape(volumes, -1)
