@@ -1,6 +1,7 @@
 """The participants table: what is read, what is left out, what is refused."""
 
 import csv
+import gzip
 import logging
 
 import pandas as pd
@@ -321,3 +322,20 @@ def test_table_and_data_must_hold_the_same_people(tmp_path, caplog):
     ]
     with pytest.raises(InputError, match="none of the 4 subjects"):
         match_people(people, ["x"], "drop", "the folder")
+
+
+def test_a_compressed_table_is_read_and_one_cut_short_is_refused(tmp_path):
+    """The COBRE release has phenotypic_data.tsv.gz."""
+    text = "ID\tCurrent Age\tGender\tSubject Type\n40000\t20\tFemale\tPatient\n40001\t27\tMale\tControl\n"
+    path = tmp_path / "phenotypic_data.tsv.gz"
+    path.write_bytes(gzip.compress(text.encode()))
+    columns = {"file": path.name, "subject": "ID", "group": "Subject Type", "age": "Current Age", "sex": "Gender"}
+    options = {"participants": columns, "groups": {"control": ["Control"], "patient": ["Patient"]}}
+    people, _ = read_participants(tmp_path, options)
+    assert people[["subject", "group", "age", "sex"]].values.tolist() == [
+        ["40000", "patient", 20.0, "F"],
+        ["40001", "control", 27.0, "M"],
+    ]
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(InputError, match="phenotypic_data.tsv.gz: the gzip file is damaged or cut short"):
+        read_participants(tmp_path, options)

@@ -91,7 +91,9 @@ def test_rows_with_subjects_are_looked_up_in_the_participants_table(folder):
 
 def test_people_of_no_group_are_left_out_and_counted(folder):
     (folder / "labels_COBRE.csv").write_text("1\n1\n2\n2\n1\n2\n2\n3\n")
-    dataset, _, dropped = read(folder)
+    with pytest.raises(InputError, match="labels_COBRE.csv, line 8, column 'labels': found '3'"):
+        read(folder)
+    dataset, _, dropped = read(folder, other_groups="drop")
     assert len(dataset.values) == 7
     assert dropped.to_dict("records") == [
         {"kind": "subject", "label": "row-008", "reason": "the group value belongs to no group"}

@@ -1,8 +1,10 @@
 """Read a delimited text file into a table of text, every row with its line number."""
 
 import csv
+import gzip
 import io
 import re
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,7 +28,7 @@ def decimal_comma(cell: str) -> str:
 
 
 def read_text(path: str | Path, what: str) -> str:
-    """Read a UTF-8 text file (a byte order mark is skipped), or say why it cannot be read.
+    """Read a UTF-8 text file, gzip or not (a byte order mark is skipped), or say why it cannot be read.
 
     Parameters
     ----------
@@ -40,7 +42,11 @@ def read_text(path: str | Path, what: str) -> str:
         The file is missing, is no file, or is not UTF-8.
     """
     try:
-        return Path(path).read_text(encoding="utf-8-sig")
+        opener = gzip.open if str(path).endswith(".gz") else open
+        with opener(path, "rt", encoding="utf-8-sig") as file:
+            return file.read()
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        raise InputError(f"{path}: the gzip file is damaged or cut short, wanted {what}. Get it again.") from None
     except FileNotFoundError:
         raise InputError(f"{path}: no such file, wanted {what}. Put it there, or correct the path.") from None
     except UnicodeDecodeError as error:
