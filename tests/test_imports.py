@@ -65,7 +65,7 @@ ALLOWED = {
     "spectra": {"spectra", "tables"},
     "models": {"models"},
     "data": {"data", "tables"},
-    "training": {"training", "data", "models", "spectra", "tables"},
+    "training": {"training", "data", "models", "spectra", "tables", "imports"},
     "statistics": {"statistics", "tables"},
     "figures": {"figures", "statistics", "tables"},
 }

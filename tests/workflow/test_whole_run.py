@@ -64,6 +64,8 @@ def test_everything_asked_for_is_made(finished):
     assert len(list((results / "figures" / "groups").glob("*.svg"))) == 2
     assert len(list((results / "figures" / "tasks").glob("*.svg"))) == 1
     assert len(list((results / "figures" / "activations").glob("*.svg"))) == 1
+    listed = (results / "runs.tsv").read_text().splitlines()
+    assert len(listed) == 1 + 2 * len(runs) and all("\tfinished\t" in line for line in listed[1:])
     assert "claim" in (results / "statistics" / "claims.tsv").read_text()
     assert "<html" in (results / "report.html").read_text()
 

@@ -43,6 +43,7 @@ RUN = configuration.run_name({field: f"{{{field}}}" for field in configuration.I
 PREPARED = f"{OUT}/preprocessed/{{dataset}}"
 GROUP_TESTS = f"{OUT}/statistics/groups/{{run}}"
 CONDITION_TESTS = f"{OUT}/statistics/{{kind}}/{{comparison}}"
+RUNS_TABLE = f"{OUT}/runs.tsv"
 CLAIMS = f"{OUT}/statistics/claims.tsv"
 REPORT = f"{OUT}/report.html"
 

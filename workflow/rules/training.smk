@@ -41,3 +41,27 @@ rule train:
         checkpoints="checkpoints",
     script:
         "../scripts/train.py"
+
+
+rule runs:
+    """List every run with how it ended, its time and memory, the shares of them that went to spectra and to
+    labelings, and its final metrics.
+    """
+    input:
+        records=expand(f"{OUT}/runs/{{run}}/seed-{{seed}}/run.json", run=ALL_RUNS, seed=SEEDS),
+        metrics=expand(f"{OUT}/runs/{{run}}/seed-{{seed}}/metrics.parquet", run=ALL_RUNS, seed=SEEDS),
+        library=library("scripts/list_runs.py"),
+    output:
+        runs=RUNS_TABLE,
+    log:
+        f"{LOGS}/runs/runs.log",
+    benchmark:
+        f"{LOGS}/runs/runs.benchmark.tsv"
+    conda:
+        "../../envs/training.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    script:
+        "../scripts/list_runs.py"

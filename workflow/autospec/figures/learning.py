@@ -41,6 +41,8 @@ def draw_learning(records: Iterable[str | Path]) -> tuple[Figure, pd.DataFrame]:
     folders, kept = finished(records)
     record = kept[0]
     table = over_seeds(read_metrics(folders), ["metric", "part", "group", "epoch"])
+    # The area under the ROC curve stands in the table of runs: beside the balanced accuracy it crowds the figure.
+    table = table[table["metric"] != "auroc"]
     metrics = ["loss", *sorted(set(table["metric"]) - {"loss"})]
     note = f"Lines: mean of {len(kept)} trainings; bands: their range."
     colours = {"all": style.ALL, record["groups"][0]: style.REFERENCE, record["groups"][1]: style.OTHER}

@@ -14,21 +14,17 @@ from pathlib import Path
 
 import torch
 
+from autospec.imports import library_files
 from autospec.tables import atomic_path
 
 logger = logging.getLogger(__name__)
 
-_LIBRARY_PARTS = ("data/dataset.py", "data/pairing.py", "models", "spectra", "training", "tables.py")
-
 
 def run_key(settings: dict, inputs: dict[str, str]) -> str:
-    """Hash of all that decides a run's bytes: its settings, its inputs' checksums, the library's code."""
-    library = Path(__file__).resolve().parents[1]
+    """Hash of all that decides a run's bytes: its settings, its inputs' checksums, the code that trains it."""
     code = hashlib.sha256()
-    for part in _LIBRARY_PARTS:
-        path = library / part
-        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            code.update(file.read_bytes())
+    for file in library_files(Path(__file__).resolve().parents[2], "autospec/training/runs.py"):
+        code.update(Path(file).read_bytes())
     text = json.dumps([settings, inputs, code.hexdigest(), torch.__version__], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
