@@ -44,6 +44,14 @@ def tracked(repository) -> list[Path]:
     return [repository / name for name in names if (repository / name).is_file()]
 
 
+@pytest.fixture(scope="module")
+def rules(repository) -> dict[str, str]:
+    """The text of every rule by its name."""
+    files = (repository / "workflow" / "rules").glob("*.smk")
+    parts = [re.split(r"^rule (\w+):\n", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:] for path in files]
+    return {name: text for part in parts for name, text in zip(part[::2], part[1::2], strict=True)}
+
+
 def name_of(requirement: str) -> str:
     return re.match(r"[A-Za-z0-9_-]+", requirement)[0]
 
@@ -152,6 +160,24 @@ def test_no_file_names_a_machine(tracked):
 
 def test_python_is_clean(repository):
     subprocess.run([sys.executable, "-m", "ruff", "check", "--no-cache", "."], cwd=repository, check=True)
+
+
+def test_every_rule_has_a_log_a_benchmark_an_environment_and_resources_that_grow_with_retries(rules):
+    assert len(rules) > 10
+    for name, text in rules.items():
+        for part in ("log:", "benchmark:", "threads:", "input:", "output:", "script:"):
+            assert f"    {part}" in text, f"{name} has no {part}"
+        assert re.search(r"conda:\n +\"../../envs/\w+\.yaml\"", text), f"{name} has no environment"
+        for resource in ("mem_mb", "runtime"):
+            assert re.search(rf"{resource}=growing\(\d+\),", text), f"{name}: write {resource}=growing(number)"
+
+
+def test_the_profile_for_clusters_sends_figures_and_data_in_groups(repository, rules):
+    profile = yaml.safe_load((repository / "slurm" / "config.yaml").read_text(encoding="utf-8"))
+    groups = dict(entry.split("=") for entry in profile["groups"])
+    assert {name for name, group in groups.items() if group == "draw"} == {n for n in rules if n.startswith("figure_")}
+    assert {name for name, group in groups.items() if group == "prepare"} == {"preprocess", "pair", "split"}
+    assert set(groups) <= set(rules)
 
 
 def test_rules_are_formatted(repository):

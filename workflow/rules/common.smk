@@ -83,6 +83,11 @@ def library(*files):
     return library_files(ROOT / "workflow", *files)
 
 
+def growing(amount):
+    """What a job asks of a cluster: `amount`, and as much again each time that it is sent once more."""
+    return lambda wildcards, attempt: amount * attempt
+
+
 def simulated(source):
     """A pattern of the names of the data sets that are simulated in the form of a source."""
     names = [

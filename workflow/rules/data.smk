@@ -18,8 +18,8 @@ rule simulate_freesurfer:
         "../../envs/data.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         simulate=lambda wildcards: config["datasets"][wildcards.dataset]["simulate"],
     script:
@@ -43,8 +43,8 @@ rule simulate_fmri:
         "../../envs/data.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=growing(2000),
+        runtime=growing(60),
     params:
         simulate=lambda wildcards: config["datasets"][wildcards.dataset]["simulate"],
     script:

@@ -18,8 +18,8 @@ rule figure_spectra:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     script:
         "../scripts/figure_spectra.py"
 
@@ -40,8 +40,8 @@ rule figure_learning:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     script:
         "../scripts/figure_learning.py"
 
@@ -67,8 +67,8 @@ rule figure_groups:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     script:
         "../scripts/figure_groups.py"
 
@@ -91,8 +91,8 @@ rule figure_conditions:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         levels=levels,
         seeds=len(SEEDS),

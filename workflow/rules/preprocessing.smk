@@ -22,8 +22,8 @@ rule preprocess:
         "../../envs/preprocessing.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=growing(4000),
+        runtime=growing(120),
     params:
         name="{dataset}",
         path=lambda wildcards: PATHS[wildcards.dataset],
@@ -50,8 +50,8 @@ rule pair:
         "../../envs/preprocessing.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         matching=lambda wildcards: config["datasets"][wildcards.dataset].get("matching", {}),
     script:
@@ -74,8 +74,8 @@ rule split:
         "../../envs/preprocessing.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         seeds=SEEDS,
         test_share=config["training"]["test_share"],

@@ -27,8 +27,8 @@ rule report:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         matching={name: config["datasets"][name].get("matching", {}) for name in PATHS},
     script:

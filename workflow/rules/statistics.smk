@@ -25,8 +25,8 @@ rule test_groups:
         "../../envs/statistics.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         statistics=config["statistics"],
     script:
@@ -52,8 +52,8 @@ rule compare_conditions:
         "../../envs/statistics.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         compared=lambda wildcards: configuration.CONDITIONS[wildcards.kind][0],
         levels=levels,
@@ -85,8 +85,8 @@ rule claims:
         "../../envs/statistics.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         alpha=config["statistics"]["alpha"],
     script:

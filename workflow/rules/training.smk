@@ -24,8 +24,8 @@ rule train:
         "../../envs/training.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=240,
+        mem_mb=growing(4000),
+        runtime=growing(240),
         gpu=0,  # what a cluster is asked for; the job takes the device that it finds
     params:
         dataset="{dataset}",
