@@ -19,8 +19,8 @@ rule estimate_components:
         "../../envs/preprocessing.yaml"
     threads: 1
     resources:
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=growing(8000),
+        runtime=growing(240),
     params:
         path=lambda wildcards: PATHS[wildcards.dataset],
         options=lambda wildcards: configuration.what_is_extracted(config["datasets"][wildcards.dataset]),
@@ -47,8 +47,8 @@ rule extract:
         "../../envs/preprocessing.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=growing(4000),
+        runtime=growing(240),
     params:
         path=lambda wildcards: PATHS[wildcards.dataset],
         options=lambda wildcards: configuration.what_is_extracted(config["datasets"][wildcards.dataset]),
