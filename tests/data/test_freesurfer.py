@@ -87,10 +87,12 @@ def test_a_parcellation_is_chosen(cohort):
     for folder in sorted(cohort.glob("sub-*")):
         for side in ("lh", "rh"):
             path = folder / "stats" / f"{side}.aparc.a2009s.stats"
-            expected[folder.name, side] = write_parcellation(path, ["G_cuneus", "G&S_subcentral"], int(folder.name[-1]))
+            expected[folder.name, side] = write_parcellation(
+                path, ["G_cuneus", "G_and_S_subcentral"], int(folder.name[-1])
+            )
     options = OPTIONS | {"parcellation": "aparc.a2009s", "measures": ["thickness"]}
     dataset, _, _ = read("name", options, cohort)
-    names = ("G_cuneus", "G&S_subcentral")
+    names = ("G_cuneus", "G_and_S_subcentral")
     assert dataset.features == [f"{side}_{name}_thickness" for side in ("lh", "rh") for name in names]
     for row, subject in enumerate(dataset.people["subject"]):
         both = np.concatenate([expected[subject, side]["ThickAvg"] for side in ("lh", "rh")])

@@ -12,8 +12,8 @@ from autospec.data.freesurfer_names import current_name, is_measure, is_volume
         ("CorticalWhiteMatterVol", "CerebralWhiteMatterVol"),  # up to 5.3
         ("IntraCranialVol", "EstimatedTotalIntraCranialVol"),  # 5.1
         ("ICV", "EstimatedTotalIntraCranialVol"),
-        ("lh_G_and_S_cingul-Mid-Ant_thickness", "lh_G&S_cingul-Mid-Ant_thickness"),  # 5.3
-        ("rh_S_intrapariet_and_P_trans_area", "rh_S_intrapariet&P_trans_area"),
+        ("lh_G&S_cingul-Mid-Ant_thickness", "lh_G_and_S_cingul-Mid-Ant_thickness"),  # 6
+        ("rh_S_intrapariet&P_trans_area", "rh_S_intrapariet_and_P_trans_area"),
         ("LLatVent", "Left-Lateral-Ventricle"),  # ENIGMA
         ("Raccumb", "Right-Accumbens-area"),
         ("L_bankssts_thickavg", "lh_bankssts_thickness"),

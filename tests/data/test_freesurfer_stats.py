@@ -13,7 +13,7 @@ from autospec.data.freesurfer_stats import read_stats, read_subject
 from autospec.data.simulate_freesurfer import write_cohort
 from autospec.errors import InputError
 
-DESTRIEUX = ["G&S_frontomargin", "G_Ins_lg&S_cent_ins", "S_intrapariet&P_trans", "Lat_Fis-ant-Horizont"]
+DESTRIEUX = ["G_and_S_frontomargin", "G_Ins_lg_and_S_cent_ins", "S_intrapariet_and_P_trans", "Lat_Fis-ant-Horizont"]
 COLUMNS = {"volume": "GrayVol", "thickness": "ThickAvg", "area": "SurfArea"}
 
 
@@ -80,7 +80,7 @@ def test_global_measures_are_those_of_the_headers(bert):
     ("parcellation", "file", "regions"),
     [
         ("aparc.a2009s", "aparc.a2009s", DESTRIEUX),
-        ("aparc.a2009s", "aparc.a2009s", [name.replace("&", "_and_") for name in DESTRIEUX]),  # FreeSurfer 5
+        ("aparc.a2009s", "aparc.a2009s", [name.replace("_and_", "&") for name in DESTRIEUX]),  # FreeSurfer 6
         ("aparc.DKTatlas", "aparc.DKTatlas", ["cuneus", "insula"]),
         ("aparc.DKTatlas", "aparc.DKTatlas40", ["cuneus", "insula"]),  # FreeSurfer 5
     ],
@@ -92,11 +92,11 @@ def test_other_parcellations_are_read_under_current_names(simulated, tmp_path, p
         table = write_parcellation(folder / "stats" / f"{side}.{file}.stats", regions, seed)
         for ending, column in COLUMNS.items():
             for region, value in table[column].items():
-                expected[f"{side}_{region.replace('_and_', '&')}_{ending}"] = value
+                expected[f"{side}_{region.replace('&', '_and_')}_{ending}"] = value
     subject = read_subject(folder, ["thickness", "area"], parcellation)
     assert subject.features == {name: value for name, value in expected.items() if not name.endswith("_volume")}
-    renamed = "lh_G_and_S_frontomargin_thickness" if "G_and_S_frontomargin" in regions else None
-    assert subject.originals.get("lh_G&S_frontomargin_thickness") == renamed
+    renamed = "lh_G&S_frontomargin_thickness" if "G&S_frontomargin" in regions else None
+    assert subject.originals.get("lh_G_and_S_frontomargin_thickness") == renamed
     with pytest.raises(InputError, match=r"lh.aparc.a2009s.stats: no such file|lh.aparc.DKTatlas.stats: no such file"):
         read_subject(simulated, ["thickness"], parcellation)
 

@@ -4,6 +4,8 @@ import struct
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
 from autospec.data import images
@@ -123,6 +125,8 @@ def test_idx_files_keep_shape_and_values(tmp_path, shape, suffix):
         (bytes([0, 0, 13, 1, 0, 0, 0, 1, 0]), "found a header"),
         (bytes([0, 0, 8, 3, 0, 0]), "found a header"),
         (idx(np.zeros((3, 4)))[:-1], "states 3 x 4 values, found 11"),
+        (bytes([0, 0, 8, 4]) + 4 * struct.pack(">I", 65536), "65536 x 65536 values, found 0"),
+        (bytes([0, 0, 8, 70]) + 70 * struct.pack(">I", 1) + b"\0", "found a header"),
     ],
 )
 def test_what_is_not_idx_is_refused(tmp_path, content, said):
@@ -130,6 +134,31 @@ def test_what_is_not_idx_is_refused(tmp_path, content, said):
     path.write_bytes(content)
     with pytest.raises(InputError, match=said):
         images.read_idx(path)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(head=st.binary(max_size=24), packed=st.booleans(), cut=st.integers(0, 12), data=st.data())
+def test_any_bytes_give_an_array_or_an_input_error(tmp_path, head, packed, cut, data):
+    start = data.draw(st.sampled_from([b"", b"\0\0\x08", b"\0\0\x08\x01\0\0\0\x05", b"\x1f\x8b\x08"]))
+    path = tmp_path / ("values.gz" if packed else "values")
+    content = gzip.compress(start + head) if data.draw(st.booleans()) and packed else start + head
+    path.write_bytes(content[: len(content) - cut])
+    try:
+        values = images.read_idx(path)
+    except InputError as error:
+        assert "values" in str(error)
+    else:
+        assert values.dtype == np.uint8
+
+
+def test_a_file_of_mnist_cut_short_is_refused(shared_data, tmp_path):
+    for file in (shared_data / "mnist").glob("*.gz"):
+        shutil.copy(file, tmp_path)
+    path = tmp_path / "t10k-images-idx3-ubyte.gz"
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(InputError, match=r"t10k-images-idx3-ubyte.gz: found md5 .*Get it again"):
+        read(tmp_path, source="mnist")
 
 
 def test_a_gzip_file_cut_short_is_refused(tmp_path):

@@ -1,7 +1,8 @@
 """FreeSurfer's names: one for each measure, whatever version or table it comes from.
 
-The names are those that asegstats2table and aparcstats2table of FreeSurfer 7 and 8 write: `Left-Hippocampus`,
-`CerebralWhiteMatterVol`, `lh_fusiform_thickness`, `rh_G&S_frontomargin_area`.
+One subject's stats files, or one cohort's tables, may come from any version from 5.1 on. The names given here
+are those that asegstats2table and aparcstats2table of FreeSurfer 7 and 8 write: `Left-Hippocampus`,
+`CerebralWhiteMatterVol`, `lh_fusiform_thickness`, `rh_G_and_S_frontomargin_area`.
 """
 
 import functools
@@ -45,6 +46,8 @@ _OLD = {
     "lhCorticalWhiteMatterVol": "lhCerebralWhiteMatterVol",
     "rhCorticalWhiteMatterVol": "rhCerebralWhiteMatterVol",
     "CorticalWhiteMatterVol": "CerebralWhiteMatterVol",
+    "SuperTentorialVol": "SupraTentorialVol",
+    "BrainMaskVol": "MaskVol",
     "IntraCranialVol": HEAD_SIZE,
     "eTIV": HEAD_SIZE,
     "ICV": HEAD_SIZE,
@@ -80,8 +83,8 @@ def current_name(name: str) -> str:
     if match := _ENIGMA_CORTEX.fullmatch(name):
         side, region, ending = match.groups()
         return f"{side.lower()}h_{region}_{_ENIGMA_ENDINGS[ending]}"
-    # In the Destrieux atlas FreeSurfer 5 writes G_and_S_frontomargin, later versions G&S_frontomargin.
-    return name.replace("_and_", "&") if _CORTEX.fullmatch(name) else name
+    # In the Destrieux atlas FreeSurfer 5 and 7 write G_and_S_frontomargin, FreeSurfer 6 G&S_frontomargin.
+    return name.replace("&", "_and_") if _CORTEX.fullmatch(name) else name
 
 
 @functools.cache

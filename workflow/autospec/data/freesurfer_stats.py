@@ -1,4 +1,8 @@
-"""FreeSurfer's stats files, as recon-all leaves them in a subject's folder; versions 5.1 to 8."""
+"""FreeSurfer's stats files, as recon-all leaves them in a subject's folder; versions 5.1 to 8.
+
+The layout is that of the programs mri_segstats and mris_anatomical_stats; what the measures mean is told on
+https://surfer.nmr.mgh.harvard.edu/fswiki/MorphometryStats.
+"""
 
 import dataclasses
 import math

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import math
 import struct
 import zlib
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ MNIST = {
 }
 _DRAW_SEED = 0
 _UNSIGNED_BYTE = 0x08  # IDX's code for the type of its values
+_MOST_DIMENSIONS = 8
 
 
 def read(name: str, options: Mapping, path: str | Path | None) -> tuple[Dataset, pd.DataFrame, pd.DataFrame]:
@@ -150,10 +152,11 @@ def _unpacked(path: Path, content: bytes) -> bytes:
 def _parse_idx(content: bytes, path: str | Path) -> np.ndarray:
     # Two zero bytes, the type, the number of dimensions, then each dimension as a big-endian 32-bit integer.
     start = 4 + 4 * content[3] if len(content) > 4 else 0
-    if len(content) < max(start, 5) or content[:2] != b"\0\0" or content[2] != _UNSIGNED_BYTE:
+    known = content[:2] == b"\0\0" and content[2:3] == bytes([_UNSIGNED_BYTE])
+    if len(content) < max(start, 5) or not known or content[3] > _MOST_DIMENSIONS:
         raise InputError(f"{path}: found a header {content[:4].hex(' ')}, wanted an IDX file of bytes. Get it again.")
     shape = struct.unpack(f">{content[3]}I", content[4:start])
-    if len(content) - start != int(np.prod(shape)):
+    if len(content) - start != math.prod(shape):
         raise InputError(
             f"{path}: the header states {' x '.join(map(str, shape))} values, found {len(content) - start}. "
             "Get it again."
