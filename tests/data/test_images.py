@@ -126,6 +126,7 @@ def test_idx_files_keep_shape_and_values(tmp_path, shape, suffix):
         (bytes([0, 0, 8, 3, 0, 0]), "found a header"),
         (idx(np.zeros((3, 4)))[:-1], "states 3 x 4 values, found 11"),
         (bytes([0, 0, 8, 4]) + 4 * struct.pack(">I", 65536), "65536 x 65536 values, found 0"),
+        (bytes([0, 0, 8, 2]) + struct.pack(">2I", 0, 2**32 - 1), "states 0 x 4294967295 values, found 0"),
         (bytes([0, 0, 8, 70]) + 70 * struct.pack(">I", 1) + b"\0", "found a header"),
     ],
 )

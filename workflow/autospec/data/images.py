@@ -156,7 +156,7 @@ def _parse_idx(content: bytes, path: str | Path) -> np.ndarray:
     if len(content) < max(start, 5) or not known or content[3] > _MOST_DIMENSIONS:
         raise InputError(f"{path}: found a header {content[:4].hex(' ')}, wanted an IDX file of bytes. Get it again.")
     shape = struct.unpack(f">{content[3]}I", content[4:start])
-    if len(content) - start != math.prod(shape):
+    if 0 in shape or len(content) - start != math.prod(shape):
         raise InputError(
             f"{path}: the header states {' x '.join(map(str, shape))} values, found {len(content) - start}. "
             "Get it again."
