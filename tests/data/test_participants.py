@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from autospec import configuration
-from autospec.data.participants import as_text, match_people, read_participants
+from autospec.data.participants import labels_in_question, match_people, read_participants
+from autospec.data.participants_cells import as_text
 from autospec.errors import InputError
 
 OPTIONS = {
@@ -300,7 +301,8 @@ def test_any_bytes_give_people_or_an_input_error(tmp_path, data):
         assert "participants.tsv" in str(error)
     else:
         assert people["subject"].is_unique and set(people["group"]) == {"control", "patient"}
-        assert (people["age"] >= 0).all() and people["sex"].isin(["M", "F"]).all()
+        assert (people.get("age", pd.Series()) >= 0).all()
+        assert people.get("sex", pd.Series()).isin(["M", "F"]).all()
 
 
 def test_table_and_data_must_hold_the_same_people(tmp_path, caplog):
@@ -322,6 +324,23 @@ def test_table_and_data_must_hold_the_same_people(tmp_path, caplog):
     ]
     with pytest.raises(InputError, match="none of the 4 subjects"):
         match_people(people, ["x"], "drop", "the folder")
+    with pytest.raises(InputError, match="Those of the table have `sub-` in front"):
+        match_people(people, ["01", "02"], "drop", "the folder")
+
+
+def test_sessions_get_the_row_of_their_person(tmp_path):
+    write(tmp_path)
+    people, outside = read_participants(tmp_path, OPTIONS)
+    labels = ["sub-01_ses-2", "sub-01_ses-1", "sub-02", "sub-03_ses-1", "sub-04_ses-1", "sub-05_ses-1"]
+    labels = labels_in_question(labels, outside["label"])
+    matched, dropped = match_people(people, labels, "error", "the folder")
+    assert matched["subject"].tolist() == ["sub-01_ses-1", "sub-01_ses-2", "sub-02", "sub-03_ses-1", "sub-04_ses-1"]
+    assert matched["person"].tolist() == ["sub-01", "sub-01", "sub-02", "sub-03", "sub-04"]
+    assert matched["age"].tolist() == [20.0, 20.0, 21.5, 40.0, 41.0] and dropped.empty
+    # A label that the table has is never given another row.
+    again, dropped = match_people(people, {"sub-01", "sub-01_ses-1"}, "drop", "the folder")
+    assert again["subject"].tolist() == ["sub-01"]
+    assert ["subject", "sub-01_ses-1", "data, but no row in the participants table"] in dropped.values.tolist()
 
 
 def test_a_compressed_table_is_read_and_one_cut_short_is_refused(tmp_path):

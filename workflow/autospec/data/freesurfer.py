@@ -12,7 +12,8 @@ from autospec.data.dataset import Dataset
 from autospec.data.freesurfer_cohort import assemble
 from autospec.data.freesurfer_names import HEAD_SIZE
 from autospec.data.freesurfer_stats import AGAIN, PARCELLATIONS, Subject, read_subject
-from autospec.data.participants import dropped_table, match_people, read_participants
+from autospec.data.participants import labels_in_question, match_people, read_participants
+from autospec.data.participants_cells import dropped_table
 from autospec.errors import InputError
 
 DEFAULT_MEASURES = ("volume", "thickness")
@@ -55,10 +56,8 @@ def read(name: str, options: Mapping, path: str | Path) -> tuple[Dataset, pd.Dat
         for file in path.glob("*/stats/aseg.stats")
         if not file.parts[-3].startswith("fsaverage")
     }
-    # People of no group are known, so their folders are no surprise.
-    people, unmatched = match_people(
-        people, folders - set(outside["label"]), options.get("missing_subjects", "error"), path
-    )
+    folders = labels_in_question(folders, outside["label"])
+    people, unmatched = match_people(people, folders, options.get("missing_subjects", "error"), path)
     places = [path / subject for subject in people["subject"]]
     subjects = [read_subject(folder, measures, parcellation) for folder in places]
     logging.info("%s: read the stats files of %d people", path, len(subjects))

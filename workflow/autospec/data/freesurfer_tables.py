@@ -16,7 +16,8 @@ import pandas as pd
 from autospec.data.dataset import Dataset
 from autospec.data.freesurfer_cohort import assemble
 from autospec.data.freesurfer_names import HEAD_SIZE, PROCESSING, SURFACE_HOLES, current_name, is_measure
-from autospec.data.participants import BY_DEFAULT, dropped_table, match_people, read_participants
+from autospec.data.participants import BY_DEFAULT, labels_in_question, match_people, read_participants
+from autospec.data.participants_cells import dropped_table
 from autospec.data.text_table import MISSING, decimal_comma, read_text_table
 from autospec.errors import InputError
 
@@ -216,7 +217,7 @@ def read(name: str, options: Mapping, path: str | Path) -> tuple[Dataset, pd.Dat
     unknown = table.index[table.isna().any(axis=1)]
     people = people[~people["subject"].isin([*incomplete, *unknown])]
     table = table.drop(index=unknown)
-    people, unmatched = match_people(people, set(table.index) - set(outside["label"]), missing, path)
+    people, unmatched = match_people(people, labels_in_question(table.index, outside["label"]), missing, path)
     table = table.loc[people["subject"]].reset_index(drop=True)
     logging.info("%s: read %d table(s) of %d people", path, len(tables), len(people))
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from autospec.data.dataset import Dataset
-from autospec.data.participants import as_text, dropped_table
+from autospec.data.participants_cells import as_text, dropped_table
 from autospec.errors import InputError
 
 #: MNIST file -> (md5 of the .gz as published, md5 of what it holds).

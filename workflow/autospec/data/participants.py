@@ -1,14 +1,21 @@
 """Who took part: the participants table, mapped to groups and covariates by the configuration."""
 
 import logging
-import math
-import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pandas as pd
 
-from autospec.data.text_table import MISSING, decimal_comma, read_text_table
+from autospec.data.participants_cells import (
+    dropped_table,
+    map_groups,
+    person_of,
+    read_numbers,
+    read_persons,
+    read_sex,
+    read_texts,
+)
+from autospec.data.text_table import MISSING, read_text_table
 from autospec.errors import InputError
 
 DEFAULT_FILE = "participants.tsv"
@@ -16,32 +23,11 @@ NUMBERS = ("age", "motion", "head_size")
 TEXTS = ("sex", "site")
 #: Read without being asked for where the table has a column of that name (as BIDS writes them).
 BY_DEFAULT = ("age", "sex", "site")
-SEX = {"m": "M", "male": "M", "1": "M", "f": "F", "female": "F", "2": "F"}
 
 #: What the Preprocessed Connectomes Project writes in place of the subject of whom there are no data.
 NO_DATA = "no_filename"
 
-#: Labels of scans that name their person: BIDS (sub-01_ses-2) and FreeSurfer's longitudinal stream
-#: (visit2.long.sub-01).
-_SESSIONS = (re.compile(r"(sub-[^_]+)_.+"), re.compile(r".+\.long\.(.+)"))
-
 _SHOWN_IN_LOG = 5
-
-
-def dropped_table(kind: str, labels: Iterable[str], reason: str) -> pd.DataFrame:
-    """What was left out and why: columns `kind` (subject or feature), `label`, `reason`."""
-    rows = [(kind, str(label), reason) for label in labels]
-    return pd.DataFrame(rows, columns=["kind", "label", "reason"], dtype=str)
-
-
-def as_text(value: object) -> str:
-    """One spelling for values that mean the same: 1, "1" and "1.0" become "1"."""
-    text = str(value).strip()
-    try:
-        number = float(text)
-    except ValueError:
-        return text
-    return str(int(number)) if math.isfinite(number) and number == int(number) else text
 
 
 def read_participants(folder: str | Path, options: Mapping) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -92,13 +78,13 @@ def read_participants(folder: str | Path, options: Mapping) -> tuple[pd.DataFram
     groups, outside = map_groups(table[columns["group"]], subjects, options, path)
     dropped = [without_data, *outside]
     people = pd.DataFrame({"subject": subjects, "group": groups})[groups.notna()]
-    persons = _persons(table.loc[people.index], columns, path)
+    persons = read_persons(table.loc[people.index], columns, path)
     if persons is not None:
         people["person"] = persons
     for name in (*NUMBERS, *TEXTS):
         if name in columns:
             cells = table.loc[people.index, columns[name]]
-            read = _numbers if name in NUMBERS else _sex if name == "sex" else _texts
+            read = read_numbers if name in NUMBERS else read_sex if name == "sex" else read_texts
             people[name] = read(cells, path)
 
     matching, target = options.get("matching") or {}, options.get("target", "group")
@@ -113,10 +99,19 @@ def read_participants(folder: str | Path, options: Mapping) -> tuple[pd.DataFram
     return people.reset_index(drop=True), pd.concat(dropped, ignore_index=True)
 
 
+def labels_in_question(labels: Collection[str], left_out: Collection[str]) -> set[str]:
+    """Labels of data, but for those of people whom the table knows and who were left out on purpose."""
+    left_out = set(left_out)
+    return {label for label in labels if not {label, person_of(label)} & left_out}
+
+
 def match_people(
     people: pd.DataFrame, labels: Collection[str], missing: str, origin: str | Path
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Keep the people whose data are there.
+
+    Where the table has one row a person, as BIDS has it, and the data are of several sessions
+    (``sub-01_ses-1``, ``sub-01_ses-2``), each session gets its person's row.
 
     Parameters
     ----------
@@ -139,8 +134,9 @@ def match_people(
         Under "error", when table and data do not hold the same subjects; in any case when they
         have none in common. The first few labels go to the log, not into the message.
     """
-    known = set(people["subject"])
     labels = set(labels)
+    people = _by_session(people, labels)
+    known = set(people["subject"])
     reasons = {
         "no data found": sorted(known - labels),
         "data, but no row in the participants table": sorted(labels - known),
@@ -152,7 +148,7 @@ def match_people(
     if not known & labels:
         raise InputError(
             f"{origin}: none of the {len(known)} subjects of the participants table has data among the "
-            f"{len(labels)} found. The names must be spelt alike; the log shows some of each."
+            f"{len(labels)} found. The names must be spelt alike; the log shows some of each.{_prefix(known, labels)}"
         )
     if missing == "error" and (without_data or without_row):
         raise InputError(
@@ -163,6 +159,29 @@ def match_people(
     dropped = [dropped_table("subject", left_out, reason) for reason, left_out in reasons.items()]
     kept = people[people["subject"].isin(labels)].reset_index(drop=True)
     return kept, pd.concat(dropped, ignore_index=True)
+
+
+def _by_session(people: pd.DataFrame, labels: Collection[str]) -> pd.DataFrame:
+    known, sessions = set(people["subject"]), {}
+    for label in sorted(set(labels) - known):
+        person = person_of(label)
+        if person in known and person not in labels:
+            sessions.setdefault(person, []).append(label)
+    if not sessions:
+        return people
+    people = people.assign(
+        person=people.get("person", people["subject"]),
+        subject=[sessions.get(subject, [subject]) for subject in people["subject"]],
+    )
+    return people.explode("subject", ignore_index=True)
+
+
+def _prefix(known: Collection[str], labels: Collection[str]) -> str:
+    """A hint, where names differ by the `sub-` that BIDS puts in front."""
+    for less, more, where in ((known, labels, "data"), (labels, known, "table")):
+        if {f"sub-{name}" for name in less} & set(more):
+            return f" Those of the {where} have `sub-` in front, the others have not."
+    return ""
 
 
 def _column(table: pd.DataFrame, name: str, column: str, path: Path) -> str:
@@ -201,89 +220,6 @@ def _check_subjects(subjects: pd.Series, path: Path) -> None:
         )
 
 
-def map_groups(
-    cells: pd.Series, subjects: pd.Series, options: Mapping, path: Path
-) -> tuple[pd.Series, list[pd.DataFrame]]:
-    """Map the group column's values to group names (None for values of no group), and say who is left out."""
-    groups, names = options["groups"], {}
-    for name, values in groups.items():
-        for value in map(as_text, values):
-            if names.setdefault(value, name) != name:
-                raise InputError(f"`groups`: value '{value}' is in both '{names[value]}' and '{name}'. Keep one.")
-    mapped = cells.map(as_text).map(names.get).astype(object)
-    unlabelled = cells.str.lower().isin(MISSING)
-    others = mapped.isna() & ~unlabelled
-    if unlabelled.any() and options.get("missing_subjects", "error") == "error":
-        raise InputError(
-            f"{path}, line {cells.index[unlabelled][0]}: no group in column '{cells.name}' ({int(unlabelled.sum())} "
-            "such row(s)). Fill it in, remove the row, or set `missing_subjects: drop` to go on without."
-        )
-    for name, values in groups.items():
-        if not (mapped == name).any():
-            raise InputError(
-                f"{path}: nobody belongs to group '{name}': column '{cells.name}' holds "
-                f"{_shown(cells.unique())}, wanted {_shown(map(str, values))}. Correct `groups`."
-            )
-    if others.any() and options.get("other_groups", "error") == "error":
-        raise InputError(
-            f"{path}, line {cells.index[others][0]}, column '{cells.name}': found {_shown(cells[others].unique())} "
-            f"({int(others.sum())} row(s)), which belongs to no group. Correct it, add it to `groups`, or set "
-            "`other_groups: drop` to leave these people out."
-        )
-    return mapped, [
-        dropped_table("subject", subjects[unlabelled], "no group in the participants table"),
-        dropped_table("subject", subjects[others], "the group value belongs to no group"),
-    ]
-
-
-def _persons(table: pd.DataFrame, columns: Mapping, path: Path) -> list[str] | None:
-    """Whose scan each row is; None where every row is a person of its own."""
-    if "person" in columns:
-        cells = table[columns["person"]]
-        unknown = cells.str.lower().isin(MISSING)
-        if unknown.any():
-            raise InputError(
-                f"{path}, line {cells.index[unknown][0]}: no person in column '{cells.name}'. Fill it in, or take "
-                "`person` out of `participants`."
-            )
-        return cells.tolist()
-    labels = table[columns["subject"]].tolist()
-    persons = [
-        next((match[1] for pattern in _SESSIONS if (match := pattern.fullmatch(label))), label) for label in labels
-    ]
-    return persons if persons != labels else None
-
-
-def _numbers(cells: pd.Series, path: Path) -> list[float]:
-    numbers = []
-    for line, cell in cells.items():
-        try:
-            number = math.nan if cell.lower() in MISSING else float(cell)
-        except ValueError:
-            number = -math.inf
-        if number < 0 or number == math.inf:
-            raise InputError(
-                f"{path}, line {line}, column '{cells.name}': found '{cell}', wanted a number that is not "
-                f"negative (or n/a).{decimal_comma(cell)} Correct the cell."
-            )
-        numbers.append(number)
-    return numbers
-
-
-def _sex(cells: pd.Series, path: Path) -> list[str | None]:
-    for line, cell in cells.items():
-        if cell.lower() not in MISSING and as_text(cell).lower() not in SEX:
-            raise InputError(
-                f"{path}, line {line}, column '{cells.name}': found '{cell}', wanted M, F, male, female, "
-                "1 (male) or 2 (female). Recode the column."
-            )
-    return [SEX.get(as_text(cell).lower()) for cell in cells]
-
-
-def _texts(cells: pd.Series, path: Path) -> list[str | None]:
-    return [None if cell.lower() in MISSING else cell for cell in cells]
-
-
 def _known(people, name, column, path, missing):
     unknown = people[name].isna()
     if unknown.any() and missing == "error":
@@ -297,8 +233,3 @@ def _known(people, name, column, path, missing):
 
 def _listed(table: pd.DataFrame) -> str:
     return ", ".join(map(str, table.columns))
-
-
-def _shown(values: Iterable[str], most: int = 10) -> str:
-    values = sorted(set(values))
-    return ", ".join(f"'{value}'" for value in values[:most]) + (", ..." if len(values) > most else "")

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from autospec.data.participants import dropped_table
+from autospec.data.participants_cells import dropped_table
 from autospec.errors import InputError
 
 #: A value further from the median than this many robust standard deviations is an outlier (ours).

@@ -1,0 +1,125 @@
+"""What the cells of a participants table mean: groups, persons, numbers, sexes."""
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from autospec.data.text_table import MISSING, decimal_comma
+from autospec.errors import InputError
+
+SEX = {"m": "M", "male": "M", "1": "M", "f": "F", "female": "F", "2": "F"}
+#: Labels of scans that name their person: BIDS (sub-01_ses-2) and FreeSurfer's longitudinal stream
+#: (visit2.long.sub-01).
+_SESSIONS = (re.compile(r"(sub-[^_]+)_.+"), re.compile(r".+\.long\.(.+)"))
+
+
+def dropped_table(kind: str, labels: Iterable[str], reason: str) -> pd.DataFrame:
+    """What was left out and why: columns `kind` (subject or feature), `label`, `reason`."""
+    rows = [(kind, str(label), reason) for label in labels]
+    return pd.DataFrame(rows, columns=["kind", "label", "reason"], dtype=str)
+
+
+def as_text(value: object) -> str:
+    """One spelling for values that mean the same: 1, "1" and "1.0" become "1"."""
+    text = str(value).strip()
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return str(int(number)) if math.isfinite(number) and number == int(number) else text
+
+
+def person_of(label: str) -> str:
+    """Whose scan a label names: the label itself where it names no session."""
+    return next((match[1] for pattern in _SESSIONS if (match := pattern.fullmatch(label))), label)
+
+
+def map_groups(
+    cells: pd.Series, subjects: pd.Series, options: Mapping, path: Path
+) -> tuple[pd.Series, list[pd.DataFrame]]:
+    """Map the group column's values to group names (None for values of no group), and say who is left out."""
+    groups, names = options["groups"], {}
+    for name, values in groups.items():
+        for value in map(as_text, values):
+            if names.setdefault(value, name) != name:
+                raise InputError(f"`groups`: value '{value}' is in both '{names[value]}' and '{name}'. Keep one.")
+    mapped = cells.map(as_text).map(names.get).astype(object)
+    unlabelled = cells.str.lower().isin(MISSING)
+    others = mapped.isna() & ~unlabelled
+    if unlabelled.any() and options.get("missing_subjects", "error") == "error":
+        raise InputError(
+            f"{path}, line {cells.index[unlabelled][0]}: no group in column '{cells.name}' ({int(unlabelled.sum())} "
+            "such row(s)). Fill it in, remove the row, or set `missing_subjects: drop` to go on without."
+        )
+    for name, values in groups.items():
+        if not (mapped == name).any():
+            raise InputError(
+                f"{path}: nobody belongs to group '{name}': column '{cells.name}' holds "
+                f"{_shown(cells.unique())}, wanted {_shown(map(str, values))}. Correct `groups`."
+            )
+    if others.any() and options.get("other_groups", "error") == "error":
+        raise InputError(
+            f"{path}, line {cells.index[others][0]}, column '{cells.name}': found {_shown(cells[others].unique())} "
+            f"({int(others.sum())} row(s)), which belongs to no group. Correct it, add it to `groups`, or set "
+            "`other_groups: drop` to leave these people out."
+        )
+    return mapped, [
+        dropped_table("subject", subjects[unlabelled], "no group in the participants table"),
+        dropped_table("subject", subjects[others], "the group value belongs to no group"),
+    ]
+
+
+def read_persons(table: pd.DataFrame, columns: Mapping, path: Path) -> list[str] | None:
+    """Whose scan each row is; None where every row is a person of its own."""
+    if "person" in columns:
+        cells = table[columns["person"]]
+        unknown = cells.str.lower().isin(MISSING)
+        if unknown.any():
+            raise InputError(
+                f"{path}, line {cells.index[unknown][0]}: no person in column '{cells.name}'. Fill it in, or take "
+                "`person` out of `participants`."
+            )
+        return cells.tolist()
+    labels = table[columns["subject"]].tolist()
+    persons = [
+        next((match[1] for pattern in _SESSIONS if (match := pattern.fullmatch(label))), label) for label in labels
+    ]
+    return persons if persons != labels else None
+
+
+def read_numbers(cells: pd.Series, path: Path) -> list[float]:
+    numbers = []
+    for line, cell in cells.items():
+        try:
+            number = math.nan if cell.lower() in MISSING else float(cell)
+        except ValueError:
+            number = -math.inf
+        if number < 0 or number == math.inf:
+            raise InputError(
+                f"{path}, line {line}, column '{cells.name}': found '{cell}', wanted a number that is not "
+                f"negative (or n/a).{decimal_comma(cell)} Correct the cell."
+            )
+        numbers.append(number)
+    return numbers
+
+
+def read_sex(cells: pd.Series, path: Path) -> list[str | None]:
+    for line, cell in cells.items():
+        if cell.lower() not in MISSING and as_text(cell).lower() not in SEX:
+            raise InputError(
+                f"{path}, line {line}, column '{cells.name}': found '{cell}', wanted M, F, male, female, "
+                "1 (male) or 2 (female). Recode the column."
+            )
+    return [SEX.get(as_text(cell).lower()) for cell in cells]
+
+
+def read_texts(cells: pd.Series, path: Path) -> list[str | None]:
+    return [None if cell.lower() in MISSING else cell for cell in cells]
+
+
+def _shown(values: Iterable[str], most: int = 10) -> str:
+    values = sorted(set(values))
+    return ", ".join(f"'{value}'" for value in values[:most]) + (", ..." if len(values) > most else "")
