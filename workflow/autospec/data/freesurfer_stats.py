@@ -1,7 +1,7 @@
 """FreeSurfer's stats files, as recon-all leaves them in a subject's folder; versions 5.1 to 8.
 
-The layout is that of the programs mri_segstats and mris_anatomical_stats; what the measures mean is told on
-https://surfer.nmr.mgh.harvard.edu/fswiki/MorphometryStats.
+The layout is that of the programs mri_segstats and mris_anatomical_stats (page MorphometryStats of FreeSurfer's
+wiki; Fischl 2012, doi:10.1016/j.neuroimage.2012.01.021).
 """
 
 import dataclasses
