@@ -63,7 +63,8 @@ def clean(
     # nilearn's own standardising would blow rounding errors up to a signal.
     centred = left - left.mean(axis=0)
     spread = centred.std(axis=0, ddof=1)
-    empty = spread <= 1e-6 * np.abs(series).max(axis=0)
+    seen = series if kept is None else series[kept]
+    empty = spread <= 1e-6 * np.abs(seen).max(axis=0)
     if standardise:
         left = centred / np.where(empty, 1.0, spread)
     return np.where(empty, 0.0, left)

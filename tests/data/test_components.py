@@ -1,0 +1,141 @@
+"""Atlases and maps on small scans, against nilearn called directly."""
+
+import nibabel as nib
+import numpy as np
+import pytest
+from nilearn.image import resample_to_img
+from nilearn.maskers import NiftiLabelsMasker, NiftiMapsMasker
+
+from autospec.data.components import extract, read_atlas, read_maps
+from autospec.data.scans import load
+from autospec.errors import InputError
+
+SHAPE, VOLUMES = (6, 7, 5), 20
+AFFINE = np.diag([4.0, 4.0, 4.0, 1.0])
+
+
+def save(path, array, affine=AFFINE):
+    nib.save(nib.Nifti1Image(array, affine), path)
+    return path
+
+
+@pytest.fixture
+def scan(tmp_path):
+    rng = np.random.default_rng(0)
+    return save(tmp_path / "bold.nii.gz", (100 + rng.standard_normal((*SHAPE, VOLUMES))).astype(np.float32))
+
+
+def labels(seed=1, regions=6):
+    """Region 4 is absent, as numbers are in real atlases."""
+    array = np.random.default_rng(seed).integers(0, regions + 1, SHAPE).astype(np.int16)
+    array[array == 4] = 0
+    return array
+
+
+def test_an_atlas_gives_nilearns_region_means(tmp_path, scan):
+    atlas = save(tmp_path / "atlas.nii.gz", labels())
+    components = read_atlas(atlas, load(scan), resample=False)
+    series, lacking, measures = extract(components, load(scan), scan)
+    wanted = NiftiLabelsMasker(atlas, standardize=None).fit().transform(scan)
+    np.testing.assert_allclose(series, wanted, rtol=1e-6)
+    array = load(scan).get_fdata()
+    by_hand = np.stack([array[labels() == region].mean(axis=0) for region in (1, 2, 3, 5, 6)], axis=1)
+    np.testing.assert_allclose(series, by_hand, rtol=1e-5)
+    assert components.names == [f"region-{region}" for region in (1, 2, 3, 5, 6)]
+    assert not lacking.any() and measures["coverage"] == 1 and not components.lost
+
+
+def test_an_atlas_on_another_grid_is_resampled_when_asked_for_and_lost_regions_are_named(tmp_path, scan):
+    fine = np.repeat(np.repeat(np.repeat(labels(), 2, 0), 2, 1), 2, 2)
+    fine[0, 0, 0] = 7  # one small voxel
+    affine = np.diag([2.0, 2.0, 2.0, 1.0])
+    affine[:3, 3] = -1.0
+    atlas = save(tmp_path / "atlas.nii.gz", fine, affine)
+    with pytest.raises(InputError, match="bold.nii.gz: grid .*voxels of 4 x 4 x 4 mm.*2 x 2 x 2 mm.*resample_maps"):
+        extract(read_atlas(atlas, load(scan), resample=False), load(scan), scan)
+    components = read_atlas(atlas, load(scan), resample=True)
+    series, _, _ = extract(components, load(scan), scan)
+    resampled = resample_to_img(atlas, scan, interpolation="nearest")
+    kept = [name for name in np.unique(resampled.get_fdata()) if name]
+    wanted = NiftiLabelsMasker(resampled, standardize=None).fit().transform(scan)
+    np.testing.assert_allclose(series, wanted, rtol=1e-6)
+    assert components.names == [f"region-{int(number)}" for number in kept]
+    assert set(components.names) | set(components.lost) == {f"region-{n}" for n in (1, 2, 3, 5, 6, 7)}
+
+
+def test_regions_are_named_by_the_table_beside_the_atlas(tmp_path, scan):
+    atlas = save(tmp_path / "atlas.nii.gz", labels())
+    table = tmp_path / "atlas.tsv"
+    table.write_text("index\tname\n" + "".join(f"{n}\tarea {n}\n" for n in range(7)))
+    assert read_atlas(atlas, load(scan), False).names == [f"area {n}" for n in (1, 2, 3, 5, 6)]
+    table.write_text("index\tname\n1\ta\n2\tb\n3\tc\n5\td\n")
+    with pytest.raises(InputError, match="atlas.tsv: no name for region 6"):
+        read_atlas(atlas, load(scan), False)
+    table.write_text("index\tname\n1\ta\n2\tb\n3\tc\n5\td\n6\ta\n")
+    with pytest.raises(InputError, match="atlas.tsv: a name that stands twice"):
+        read_atlas(atlas, load(scan), False)
+
+
+def test_a_region_that_lies_outside_the_scan_is_lacking(tmp_path):
+    rng = np.random.default_rng(0)
+    array = (100 + rng.standard_normal((*SHAPE, VOLUMES))).astype(np.float32)
+    array[labels() == 5] = 0
+    scan = save(tmp_path / "bold.nii.gz", array)
+    atlas = save(tmp_path / "atlas.nii.gz", labels())
+    _, lacking, measures = extract(read_atlas(atlas, load(scan), False), load(scan), scan)
+    assert lacking.tolist() == [False, False, False, True, False]
+    assert measures["coverage"] == 0 and measures["constant_components"] == 1
+
+
+def test_maps_give_nilearns_regression(tmp_path, scan):
+    maps = save(tmp_path / "maps.nii.gz", np.random.default_rng(2).random((*SHAPE, 4)).astype(np.float32))
+    series, _, _ = extract(read_maps(maps, load(scan), False), load(scan), scan)
+    wanted = NiftiMapsMasker(maps, standardize=None).fit().transform(scan)
+    np.testing.assert_allclose(series, wanted, rtol=1e-5)
+    flat, volumes = load(maps).get_fdata().reshape(-1, 4), load(scan).get_fdata().reshape(-1, VOLUMES)
+    np.testing.assert_allclose(series, np.linalg.lstsq(flat, volumes)[0].T, rtol=1e-4)
+
+
+def flip(affine):
+    return affine @ np.diag([-1.0, 1.0, 1.0, 1.0])
+
+
+@pytest.mark.parametrize(
+    "array, said",
+    [
+        (labels() + 0.4, "found a value that is no whole number"),
+        (np.zeros(SHAPE, np.int16), "the atlas has no region"),
+        (np.ones((*SHAPE, 3), np.int16), r"found an image of shape \(6, 7, 5, 3\), wanted an atlas"),
+    ],
+)
+def test_what_is_no_atlas_is_refused(tmp_path, scan, array, said):
+    atlas = save(tmp_path / "atlas.nii.gz", array)
+    with pytest.raises(InputError, match=f"atlas.nii.gz: {said}"):
+        read_atlas(atlas, load(scan), False)
+
+
+def test_an_atlas_in_another_place_has_no_region_on_the_scans_grid(tmp_path, scan):
+    far = AFFINE.copy()
+    far[:3, 3] = 1000.0
+    atlas = save(tmp_path / "atlas.nii.gz", labels(), far)
+    with pytest.raises(InputError, match="atlas.nii.gz: none of 5 regions has a voxel on the scans' grid"):
+        read_atlas(atlas, load(scan), True)
+
+
+def test_a_flipped_affine_is_another_space(tmp_path, scan):
+    atlas = save(tmp_path / "atlas.nii.gz", labels(), flip(AFFINE))
+    with pytest.raises(InputError, match="Bring both to one space and grid"):
+        extract(read_atlas(atlas, load(scan), False), load(scan), scan)
+
+
+def test_real_scans_through_a_real_atlas_are_nilearns(shared_data, tmp_path):
+    """CC200 in MNI space on a scan in native space: the numbers are checked, the anatomy means nothing."""
+    scan = shared_data / "fmri_4d" / "pymvpa_haxby" / "haxby2001_sub001" / "task001_run001" / "bold_25mm.nii.gz"
+    atlas = shared_data / "atlases_mni3mm" / "CC200.nii.gz"
+    components = read_atlas(atlas, load(scan), True)
+    series, _, _ = extract(components, load(scan), scan)
+    resampled = resample_to_img(atlas, scan, interpolation="nearest")
+    wanted = NiftiLabelsMasker(resampled, standardize=None).fit().transform(scan)
+    np.testing.assert_allclose(series, wanted, rtol=1e-5, atol=1e-4)
+    assert len(components.names) + len(components.lost) == 200
+    assert series.shape == (121, len(components.names)) and len(components.names) > 50
