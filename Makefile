@@ -1,5 +1,5 @@
 # make figures      the default analysis, from nothing to results/report.html
-# make abide        the same questions on open data (config/abide.yaml says which files, and where they go)
+# make abide        the same questions on open data, which are downloaded where they are not found (config/abide.yaml)
 # make test         every test that needs no root
 # make test-quick   the everyday tests, under five minutes
 # make lock         choose the versions in requirements.lock anew

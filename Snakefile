@@ -7,6 +7,7 @@ min_version("9.27")
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/download.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/extraction.smk"
 include: "workflow/rules/preprocessing.smk"
@@ -24,3 +25,9 @@ rule all:
         RUNS_TABLE,
         CLAIMS,
         REPORT,
+
+
+rule downloads:
+    """Download the open data that the configuration needs, on a machine with a network, before the analysis."""
+    input:
+        [f"{PATHS[name]}/{configuration.DOWNLOADED}" for name in DOWNLOADS],

@@ -19,6 +19,10 @@ IMPORTS = {"scikit-learn": "sklearn", "pyyaml": "yaml"}
 HOSTS = {
     "arxiv.org", "doi.org", "dx.doi.org", "github.com", "json-schema.org", "opensource.org", "peps.python.org",
     "www.w3.org",
+    # This machine, and publishers of open data.
+    "127.0.0.1",
+    "api.figshare.com", "ndownloader.figshare.com", "osf.io", "ossci-datasets.s3.amazonaws.com",
+    "raw.githubusercontent.com", "s3.amazonaws.com", "team.inria.fr", "www.fmrib.ox.ac.uk",
 }  # fmt: skip
 
 

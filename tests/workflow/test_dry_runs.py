@@ -49,6 +49,8 @@ def test_mistakes_in_the_configuration_end_the_run_in_one_message(repository, sn
 def test_missing_data_end_the_run_before_it_begins(repository, snakemake, configured, tmp_path, name):
     config = config_of(repository, name)
     config["data_folders"] = ["data/here"]
+    for dataset in config["datasets"].values():
+        dataset.pop("download")
     process = snakemake(repository, tmp_path, "--cores", "1", "--configfile", configured(config), check=False)
     assert process.returncode != 0
     dataset = next(iter(config["datasets"].values()))
@@ -60,13 +62,26 @@ def test_missing_data_end_the_run_before_it_begins(repository, snakemake, config
 
 
 @pytest.mark.parametrize("name", ["abide", "mnist"])
+def test_open_data_that_are_nowhere_are_planned_to_be_downloaded(
+    repository, snakemake, jobs, configured, tmp_path, name
+):
+    config = config_of(repository, name)
+    config["data_folders"] = ["data/here"]
+    (tmp_path / "data" / "here" / next(iter(config["datasets"].values()))["path"]).mkdir(parents=True)
+    planned = jobs(snakemake(repository, tmp_path, "-n", "--configfile", configured(config)).stdout)
+    assert planned["download"] == planned["preprocess"] == len(config["datasets"])
+
+
+@pytest.mark.parametrize("name", ["abide", "mnist"])
 def test_real_data_are_found_where_the_configuration_says(
     repository, snakemake, jobs, configured, tmp_path, shared_data, name
 ):
     config = config_of(repository, name)
     config["data_folders"] = ["nowhere", str(shared_data)]
     process = snakemake(repository, tmp_path, "-n", "--configfile", configured(config))
-    assert jobs(process.stdout)["preprocess"] == len(config["datasets"])
+    planned = jobs(process.stdout)
+    assert planned["preprocess"] == len(config["datasets"])
+    assert "download" not in planned
 
 
 @pytest.mark.parametrize("name", ["config", "test"])

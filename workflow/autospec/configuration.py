@@ -116,7 +116,8 @@ def find_data(name: str, dataset: dict, folders: Iterable[str]) -> str | None:
     Returns
     -------
     str or None
-        The folder; None for a data set that has no `path`.
+        The folder; for a data set that is nowhere but can be downloaded, the one where it will be; None for
+        a data set that has no `path`.
 
     Raises
     ------
@@ -128,14 +129,30 @@ def find_data(name: str, dataset: dict, folders: Iterable[str]) -> str | None:
     path = Path(dataset["path"])
     places = [path] if path.is_absolute() else [*(Path(folder) / path for folder in folders), path]
     for place in places:
-        if place.is_dir():
+        if place.is_dir() and not ("download" in dataset and _to_download(place)):
             return str(place)
+    if "download" in dataset:
+        return str(places[0])
     tried = ", ".join(str(place) for place in places)
     where = dataset.get("where") or read_schema()["$defs"][dataset["source"]]["description"]
     raise InputError(
         f"datasets.{name}.path: found no folder '{dataset['path']}' (looked for {tried}). What to get: {where.strip()} "
         f"Put it in {places[0]}, or name the folder that holds it under `data_folders`."
     )
+
+
+def downloads(dataset: dict, folder: str | None) -> bool:
+    """Whether the data of a data set are, or will be, in its folder by a download of ours."""
+    if "download" not in dataset:
+        return False
+    return _to_download(Path(folder)) or Path(folder, DOWNLOADED).exists()
+
+
+def _to_download(folder: Path) -> bool:
+    """Whether a folder holds nothing, or a download that has not come to its end."""
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return True
+    return (folder / DOWNLOAD_LOG).exists() and not (folder / DOWNLOADED).exists()
 
 
 def data_files(dataset: dict, folder: str | None) -> list[str]:
@@ -199,6 +216,8 @@ def fingerprint(dataset: dict, folder: str | None) -> str:
     return digest.hexdigest()
 
 
+#: What a download leaves in the folder beside the data: its log from the beginning, the list of files at the end.
+DOWNLOAD_LOG, DOWNLOADED = "download.log", "downloaded.tsv"
 #: Options of a data set that are applied to each split, on its training people.
 PREPARATION = ("residualise", "harmonise")
 #: What harmonising needs to know of everyone.
@@ -207,7 +226,7 @@ HARMONISED_BY = ("site", "age", "sex")
 
 def what_is_read(dataset: dict) -> dict:
     """The options that decide what is read of a data set: another calliper, or another text, reads nothing again."""
-    others = ("path", "where", "simulate", "matching", "parts", *PREPARATION)
+    others = ("path", "where", "download", "simulate", "matching", "parts", *PREPARATION)
     options = {name: value for name, value in dataset.items() if name not in others}
     matching = dataset.get("matching", {})
     needed = {*matching.get("exact", ()), *matching.get("callipers", ()), *dataset.get("residualise", ())}
@@ -393,6 +412,8 @@ def nearest(word, known: Iterable[str]) -> str:
 def _check_datasets(datasets: dict) -> None:
     for name, dataset in datasets.items():
         place = f"datasets.{name}"
+        if "download" in dataset and "path" not in dataset:
+            raise InputError(f"{place}: found 'download' and no 'path', wanted the folder that the data go to.")
         if dataset["source"] in SIMULATED and ("path" in dataset) == ("simulate" in dataset):
             found = "both" if "path" in dataset else "neither"
             raise InputError(

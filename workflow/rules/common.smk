@@ -28,6 +28,13 @@ try:
 except InputError as error:
     raise WorkflowError(str(error))
 
+#: Data sets that are, or were, downloaded, and what each consists of.
+DOWNLOADS = {
+    name: config["datasets"][name]["download"]
+    for name, path in PATHS.items()
+    if configuration.downloads(config["datasets"][name], path)
+}
+
 OUT = config["output"]
 LOGS = configuration.logs_folder(OUT)
 SEEDS = list(range(config["seeds"]))
@@ -104,6 +111,18 @@ def reader(wildcards):
     return f"autospec/data/{READERS.get(source, source)}.py"
 
 
+def downloaded(wildcards):
+    """The list of what was downloaded for a data set, where the program downloads it."""
+    if wildcards.dataset in DOWNLOADS:
+        return f"{PATHS[wildcards.dataset]}/{configuration.DOWNLOADED}"
+    return []
+
+
+def by_hand(dataset):
+    """The folder of a data set whose files a person put there, which are watched one by one."""
+    return None if dataset in DOWNLOADS else PATHS[dataset]
+
+
 def preparation(wildcards):
     """What is taken out of a data set's features, once training people are known."""
     dataset = config["datasets"][wildcards.dataset]
@@ -117,12 +136,12 @@ def raw(wildcards):
 
 def participants(wildcards):
     """The participants table of a data set, where there is one already."""
-    return configuration.participants_file(config["datasets"][wildcards.dataset], PATHS[wildcards.dataset])
+    return configuration.participants_file(config["datasets"][wildcards.dataset], by_hand(wildcards.dataset))
 
 
 def fingerprint(wildcards):
     """What changes when a file of a data set does."""
-    return configuration.fingerprint(config["datasets"][wildcards.dataset], PATHS[wildcards.dataset])
+    return configuration.fingerprint(config["datasets"][wildcards.dataset], by_hand(wildcards.dataset))
 
 
 def extracted(wildcards):

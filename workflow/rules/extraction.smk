@@ -6,6 +6,7 @@ rule estimate_components:
     doi:10.1016/j.neuroimage.2010.02.010) on people who are then left out."""
     input:
         raw=raw,
+        downloaded=downloaded,
         participants=participants,
         library=library("scripts/estimate_components.py"),
     output:
@@ -34,6 +35,7 @@ rule extract:
     (Nickerson et al. 2017, doi:10.3389/fnins.2017.00115), or as means of an atlas' regions."""
     input:
         raw=raw,
+        downloaded=downloaded,
         participants=participants,
         maps=estimated_maps,
         library=library("scripts/extract.py"),

@@ -6,6 +6,7 @@ rule preprocess:
     dual regression (Nickerson et al. 2017, doi:10.3389/fnins.2017.00115) with confounds removed."""
     input:
         raw=raw,
+        downloaded=downloaded,
         participants=participants,
         parts=extracted,
         library=lambda wildcards: library("scripts/preprocess.py", reader(wildcards)),
