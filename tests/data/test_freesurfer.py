@@ -217,7 +217,7 @@ def test_a_broken_stats_file_is_refused_with_its_place(cohort, file, old, new, w
         assert word in str(error.value)
 
 
-@pytest.mark.parametrize("cell", ["-12.0", "nan", "inf", "12,0", "****"])
+@pytest.mark.parametrize("cell", ["-12.0", "nan", "inf", "1e99", "12,0", "****"])
 def test_a_cell_that_is_no_measure_is_refused_with_its_line(cohort, cell):
     path = cohort / "sub-0003" / "stats" / "aseg.stats"
     lines = path.read_text().split("\n")

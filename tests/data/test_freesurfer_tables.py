@@ -7,9 +7,12 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from stats_files import by_pandas
 
+from autospec.data import freesurfer
 from autospec.data.dataset import feature_table
 from autospec.data.freesurfer_tables import read, read_table
+from autospec.data.simulate_freesurfer import write_cohort
 from autospec.errors import InputError
 
 ABIDE = {
@@ -145,7 +148,8 @@ def test_any_delimiter_and_any_name_of_the_first_column_will_do(folder, delimite
         ("aseg.tsv", "8100.0", "", ["aseg.tsv, line 3", "''"]),
         ("aseg.tsv", "8100.0", "8.100,0", ["aseg.tsv, line 3", "'8.100,0'", "write 8100.0"]),
         ("aseg.tsv", "8100.0", "inf", ["aseg.tsv, line 3", "'inf'"]),
-        ("aseg.tsv", "8100.0", "-1", ["aseg.tsv, line 3", "'-1'", "not negative"]),
+        ("aseg.tsv", "8100.0", "-1", ["aseg.tsv, line 3", "'-1'", "a number from 0"]),
+        ("aseg.tsv", "8100.0", "1e100", ["aseg.tsv, line 3", "'1e100'", "a number from 0 to 1e+12"]),
         ("aseg.tsv", "8100.0\t", "", ["aseg.tsv, line 3", "found 5 cells, wanted 6"]),
         ("lh.tsv", "s2\t3.2\t1210000.0\t1510000.12\n", "", ["lh.tsv", "1 subject(s) of", "aseg.tsv"]),
         (
@@ -299,6 +303,49 @@ def test_tables_of_enigma_are_read_under_freesurfers_names(tmp_path):
     assert dataset.people["sex"].tolist() == ["M", "M", "F", "M"]
 
 
+def header_of(path):
+    """Short name -> value of the header's measures, read without our code; the first is the long name of eTIV."""
+    lines = [line.split("Measure ")[1].split(", ") for line in path.read_text().splitlines() if "# Measure" in line]
+    return {(fields[0] if fields[1] == "eTIV" else fields[1].split(" ")[0]): float(fields[-2]) for fields in lines}
+
+
+def tables_from_stats(folder, separator):
+    """What asegstats2table and aparcstats2table would make of a SUBJECTS_DIR, by pandas alone."""
+    subjects = sorted(path.parent for path in folder.glob("*/stats"))
+    rows = [by_pandas(path / "stats" / "aseg.stats")["Volume_mm3"].to_dict() for path in subjects]
+    rows = [row | header_of(path / "stats" / "aseg.stats") for row, path in zip(rows, subjects, strict=True)]
+    tables = {"aseg.txt": rows}
+    for side in ("lh", "rh"):
+        files = [path / "stats" / f"{side}.aparc.stats" for path in subjects]
+        for kind, column, whole in (
+            ("volume", "GrayVol", None),
+            ("thickness", "ThickAvg", "MeanThickness"),
+            ("area", "SurfArea", "WhiteSurfArea"),
+        ):
+            rows = [by_pandas(file)[column].add_prefix(f"{side}_").add_suffix(f"_{kind}").to_dict() for file in files]
+            extra = [{} if whole is None else {f"{side}_{whole}_{kind}": header_of(file)[whole]} for file in files]
+            tables[f"{side}.{kind}.txt"] = [row | more for row, more in zip(rows, extra, strict=True)]
+    for name, rows in tables.items():
+        frame = pd.DataFrame(rows, index=pd.Index([path.name for path in subjects], name="Measure:volume"))
+        frame.to_csv(folder / name, sep=separator)
+    return list(tables)
+
+
+@pytest.mark.parametrize("separator", ["\t", ",", " "])
+def test_stats_files_and_the_tables_made_of_them_give_the_same_data(tmp_path, separator):
+    folder = tmp_path / "raw"
+    write_cohort(folder, subjects=8, effect=1.0, seed=2)
+    options = {"groups": {"control": ["control"], "patient": ["schizophrenia"]}}
+    measures = {"measures": ["volume", "thickness", "area", "global"]}
+    stats, quality, _ = freesurfer.read("name", options | measures, folder)
+    tables, table_quality, _ = read("name", options | {"tables": tables_from_stats(folder, separator)}, folder)
+    assert sorted(tables.features) == sorted(stats.features) and len(stats.features) > 2 * 34 * 3 + 39
+    columns = [tables.features.index(feature) for feature in stats.features]
+    np.testing.assert_array_equal(tables.values[:, columns], stats.values)
+    assert tables.people.equals(stats.people)
+    pd.testing.assert_frame_equal(quality, table_quality)
+
+
 def test_volumes_of_a_table_can_be_divided_by_head_size(folder):
     plain, _, _ = read("name", SMALL, folder)
     divided, _, _ = read("name", SMALL | {"head_size": "proportion"}, folder)
@@ -362,6 +409,37 @@ def test_a_missing_table_is_named(folder):
     (folder / "lh.tsv").unlink()
     with pytest.raises(InputError, match=r"lh.tsv: no such file"):
         read("name", SMALL, folder)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_text_in_any_table_gives_a_data_set_or_an_input_error(folder, data):
+    texts = {"aseg.tsv": ASEG, "lh.tsv": LEFT, "participants.tsv": PEOPLE}
+    name = data.draw(st.sampled_from(sorted(texts)))
+    rows = [line.split("\t") for line in texts[name].splitlines()]
+    cells = st.sampled_from(
+        ["", "n/a", "NA", "-1", "1,5", "1e999", "s1", "patient", "eTIV", "Left-Putamen", '"', "é", " "]
+    )
+    for _ in range(data.draw(st.integers(1, 3))):
+        row = data.draw(st.sampled_from(rows))
+        row[data.draw(st.integers(0, len(row) - 1))] = data.draw(cells | st.text(max_size=5))
+    for file, text in texts.items():
+        (folder / file).write_text(text)
+    mark = data.draw(st.sampled_from(["\t", ",", ";", " "]))
+    (folder / name).write_text("\n".join(mark.join(row) for row in rows), encoding="utf-8", errors="replace")
+    options = SMALL | {
+        "missing_subjects": data.draw(st.sampled_from(["error", "drop"])),
+        "other_groups": data.draw(st.sampled_from(["error", "drop"])),
+        "outliers": data.draw(st.sampled_from(["keep", "drop"])),
+        "head_size": data.draw(st.sampled_from(["none", "proportion"])),
+    }
+    try:
+        dataset, quality, _ = read("name", options, folder)
+    except InputError as error:
+        assert str(error)
+    else:
+        assert np.isfinite(dataset.values).all() and dataset.people["subject"].is_unique
+        assert dataset.values.shape == (len(dataset.people), len(dataset.features)) and len(quality)
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -12,6 +12,8 @@ import re
 HEAD_SIZE = "EstimatedTotalIntraCranialVol"
 #: Number of defects in the surfaces before they were mended, the usual sign of a bad scan.
 SURFACE_HOLES = "SurfaceHoles"
+#: No measure of a brain comes near, in any of FreeSurfer's units (ours).
+LARGEST = 1e12
 #: Endings of measures of the processing, not of the brain.
 PROCESSING = ("SurfaceHoles", "-to-eTIV")
 

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from autospec.data.freesurfer_names import HEAD_SIZE, SURFACE_HOLES, current_name
+from autospec.data.freesurfer_names import HEAD_SIZE, LARGEST, SURFACE_HOLES, current_name
 from autospec.data.text_table import decimal_comma, read_text
 from autospec.errors import InputError
 
@@ -223,6 +223,8 @@ def _measured(cell: str, place: str) -> float:
         value = float(cell)
     except ValueError:
         value = math.nan
-    if not math.isfinite(value) or value < 0:
-        raise InputError(f"{place}: found '{cell}', wanted a number that is not negative.{decimal_comma(cell)} {AGAIN}")
+    if not 0 <= value <= LARGEST:
+        raise InputError(
+            f"{place}: found '{cell}', wanted a number from 0 to {LARGEST:g}.{decimal_comma(cell)} {AGAIN}"
+        )
     return value

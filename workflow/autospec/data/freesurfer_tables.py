@@ -15,7 +15,7 @@ import pandas as pd
 
 from autospec.data.dataset import Dataset
 from autospec.data.freesurfer_cohort import assemble
-from autospec.data.freesurfer_names import HEAD_SIZE, PROCESSING, SURFACE_HOLES, current_name, is_measure
+from autospec.data.freesurfer_names import HEAD_SIZE, LARGEST, PROCESSING, SURFACE_HOLES, current_name, is_measure
 from autospec.data.participants import BY_DEFAULT, labels_in_question, match_people, read_participants
 from autospec.data.participants_cells import dropped_table
 from autospec.data.text_table import MISSING, decimal_comma, read_text_table
@@ -91,13 +91,13 @@ def read_table(
     cells = text[taken]
     values = cells.apply(pd.to_numeric, errors="coerce").astype(np.float64)
     unknown = cells.apply(lambda column: column.str.lower().isin(MISSING)).to_numpy()
-    bad = ~(np.isfinite(values) & (values >= 0)).to_numpy() & ~(unknown & (missing == "drop"))
+    bad = ~((values >= 0) & (values <= LARGEST)).to_numpy() & ~(unknown & (missing == "drop"))
     if bad.any():
         row, column = np.argwhere(bad)[0]
         cell = cells.iat[row, column]
         raise InputError(
             f"{path}, line {text.index[row]}, subject {subjects.iloc[row]}, column '{taken[column]}': found '{cell}', "
-            f"wanted a number that is not negative ({int(bad.sum())} such cell(s)).{decimal_comma(cell)} Correct the "
+            f"wanted a number from 0 to {LARGEST:g} ({int(bad.sum())} such cell(s)).{decimal_comma(cell)} Correct the "
             "cell or remove the subject"
             + (", or set `missing_subjects: drop` to go on without." if unknown[row, column] else ".")
         )
