@@ -200,6 +200,37 @@ def comparisons(levels):
     return {compared: make_comparison(root, compared, records) for compared, records in levels.items()}
 
 
+#: Data set, model, and whether it is simulated.
+NETWORKS = (("digits", "mlp", False), ("fmri", "lstm", True))
+
+
+@pytest.fixture(scope="session")
+def networks(tmp_path_factory):
+    """Records of two networks with two activations each; one training diverged."""
+    root = tmp_path_factory.mktemp("networks")
+    made = {}
+    for dataset, model, simulated in NETWORKS:
+        for activation in ("relu", "sigmoid"):
+            made[dataset, model, activation] = [
+                make_run(
+                    root, dataset, seed=seed, simulated=simulated, model=model, activation=activation,
+                    status="diverged" if (model, activation, seed) == ("lstm", "sigmoid", 3) else "finished",
+                )
+                for seed in range(4)
+            ]  # fmt: skip
+    return made
+
+
+@pytest.fixture(scope="session")
+def compared(networks, tmp_path_factory):
+    """Folders of the comparison of activations in each of the two networks."""
+    folders = []
+    for dataset, model, _ in NETWORKS:
+        levels = {activation: networks[dataset, model, activation] for activation in ("relu", "sigmoid")}
+        folders.append(make_comparison(tmp_path_factory.mktemp(model), "activation", levels))
+    return folders
+
+
 def make_report_inputs(root, paths, tables, comparisons):
     """Claims, balance and dropped rows as the report reads them. Returns its keyword arguments."""
     prepared = root / "preprocessed" / "freesurfer"

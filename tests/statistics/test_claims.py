@@ -61,7 +61,8 @@ def compared(what="task", q=0.01, model="mlp", gate=True, missing=None):
 
 def training(model="mlp", status="finished", spectra_seconds=1.0):
     measured = {"wall_seconds": 6.0, "labelings_seconds": 2.0, "spectra_seconds": spectra_seconds}
-    return {"model": model, "dataset": "digits", "status": status, "simulated": False, "measured": measured}
+    identity = {"model": model, "dataset": "digits", "task": "classification", "shape": "base"}
+    return identity | {"status": status, "simulated": False, "measured": measured}
 
 
 def judged(groups=(), conditions=(), records=()):
@@ -164,6 +165,7 @@ def test_generality_needs_a_finished_training_of_every_model():
     some = judged(records=[training("mlp"), training("lstm")])
     over_all = some.loc["C6", "all", "all"]
     assert (over_all["status"], over_all["value"], over_all["where"]) == ("not testable here", 2, "mlp, lstm")
+    assert over_all["figure"] == "figures/models/classification.pdf"
     assert some.loc["C6", "all", "lstm"]["status"] == "held" and ("C6", "all", "cnn") not in some.index
     every = [training(model) for model in ("mlp", "cnn", "rnn", "lstm", "bert")]
     assert judged(records=every).loc["C6", "all", "all"]["status"] == "held"

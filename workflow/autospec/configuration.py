@@ -278,6 +278,18 @@ def conditions(kind: str, comparison: dict) -> dict[str, dict]:
     return {level: run_of({**comparison, varied: level}) for level in levels}
 
 
+def side_by_side(config: dict) -> dict[str, list[dict]]:
+    """For each task one run of every data set and model, in its base shape, with its own activation if there is one."""
+    chosen: dict[str, dict] = {}
+    for run in runs(config):
+        if run["shape"] == "base":
+            known = chosen.setdefault(run["task"], {})
+            own = run["activation"] == ACTIVATIONS[run["model"]]
+            if own or (run["dataset"], run["model"]) not in known:
+                known[run["dataset"], run["model"]] = run
+    return {task: list(known.values()) for task, known in chosen.items()}
+
+
 def run_name(run: dict) -> str:
     """A run's name, made of what tells it from others (without what a comparison varies, the comparison's)."""
     short = {"dataset": "data"}

@@ -38,6 +38,7 @@ DOWNLOADS = {
 OUT = config["output"]
 LOGS = configuration.logs_folder(OUT)
 SEEDS = list(range(config["seeds"]))
+CAPTIONS = [path.stem for path in sorted((ROOT / "workflow" / "report").glob("*.rst"))]
 FORMATS = {"pdf": "pdf", "svg": "svg", "png": "png", "table": "tsv"}
 
 #: The options of the tests that decide what is recorded while a network trains; the others never retrain.
@@ -67,6 +68,10 @@ CONDITIONS = {
         for entry in config["comparisons"][kind]
     }
     for kind in configuration.CONDITIONS
+}
+#: Task -> runs of every data set and model that are drawn beside one another.
+MODELS = {
+    task: [RUN.format(**run) for run in runs] for task, runs in configuration.side_by_side(config).items()
 }
 COMPARISONS = [(kind, name) for kind, names in CONDITIONS.items() for name in names]
 
@@ -184,6 +189,9 @@ FIGURES = [
         ("learning", ALL_RUNS),
         ("groups", GROUP_RUNS),
         *((kind, list(names)) for kind, names in CONDITIONS.items()),
+        ("across", [kind for kind, names in CONDITIONS.items() if names]),
+        ("models", list(MODELS)),
+        ("cost", ["models"]),
     )
     for name in names
     for suffix in FORMATS.values()

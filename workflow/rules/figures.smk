@@ -98,3 +98,76 @@ rule figure_conditions:
         seeds=len(SEEDS),
     script:
         "../scripts/figure_conditions.py"
+
+
+rule figure_across:
+    """Draw the effects of one kind of comparison in every network, side by side."""
+    input:
+        overall=lambda wildcards: [
+            f"{OUT}/statistics/{wildcards.kind}/{name}/overall.json" for name in CONDITIONS[wildcards.kind]
+        ],
+        cells=lambda wildcards: [
+            f"{OUT}/statistics/{wildcards.kind}/{name}/cells.tsv" for name in CONDITIONS[wildcards.kind]
+        ],
+        library=library("scripts/figure_across.py"),
+    output:
+        **figure_files("across", "{kind}", "Every network"),
+    log:
+        f"{LOGS}/figure_across/{{kind}}.log",
+    benchmark:
+        f"{LOGS}/figure_across/{{kind}}.benchmark.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    script:
+        "../scripts/figure_across.py"
+
+
+rule figure_models:
+    """Draw the same scale-free summaries of gradient spectra in every network, side by side."""
+    input:
+        records=lambda wildcards: expand(
+            f"{OUT}/runs/{{run}}/seed-{{seed}}/run.json", run=MODELS[wildcards.task], seed=SEEDS
+        ),
+        spectra=lambda wildcards: expand(
+            f"{OUT}/runs/{{run}}/seed-{{seed}}/spectra.parquet", run=MODELS[wildcards.task], seed=SEEDS
+        ),
+        library=library("scripts/figure_models.py"),
+    output:
+        **figure_files("models", "{task}", "Every network"),
+    log:
+        f"{LOGS}/figure_models/{{task}}.log",
+    benchmark:
+        f"{LOGS}/figure_models/{{task}}.benchmark.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    script:
+        "../scripts/figure_models.py"
+
+
+rule figure_cost:
+    """Draw which share of the training time spectra took."""
+    input:
+        records=expand(f"{OUT}/runs/{{run}}/seed-{{seed}}/run.json", run=ALL_RUNS, seed=SEEDS),
+        library=library("scripts/figure_cost.py"),
+    output:
+        **figure_files("cost", "models", "Every network"),
+    log:
+        f"{LOGS}/figure_cost/models.log",
+    benchmark:
+        f"{LOGS}/figure_cost/models.benchmark.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    script:
+        "../scripts/figure_cost.py"

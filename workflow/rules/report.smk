@@ -13,9 +13,7 @@ rule report:
         dropped=expand(f"{PREPARED}/dropped.tsv", dataset=PATHS),
         balance=expand(f"{PREPARED}/balance.tsv", dataset=PATHS),
         template=str(ROOT / "workflow" / "report" / "report.html.j2"),
-        captions=expand(
-            f"{ROOT}/workflow/report/{{kind}}.rst", kind=("spectra", "learning", "groups", "conditions")
-        ),
+        captions=expand(f"{ROOT}/workflow/report/{{kind}}.rst", kind=CAPTIONS),
         library=library("scripts/report.py"),
     output:
         report=REPORT,

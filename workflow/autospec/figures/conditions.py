@@ -57,7 +57,7 @@ def draw_conditions(
     title = f"{HEADS[summary['compared']]}: {style.run_title(_without(summary))}"
     if cells.empty:
         return _nothing(title, summary)
-    effects = _summaries(cells)
+    effects = select_summaries(cells)
     by_depth = summary["compared"] == "shape"
     above = _depths(records, kept) if by_depth else _shares(records, kept, set(effects["layer"]))
     order = layers_in_order(effects)
@@ -149,7 +149,8 @@ def _depths(records: Mapping, kept: list[str]) -> pd.DataFrame:
     return depths.assign(name=depths["summary"] + ", " + depths["level"])
 
 
-def _summaries(cells: pd.DataFrame) -> pd.DataFrame:
+def select_summaries(cells: pd.DataFrame) -> pd.DataFrame:
+    """Keep the rows of ``SUMMARIES`` of gradient spectra, with their `name`."""
     cells = cells[(cells["quantity"] == "gradient") & (cells["scale"] == "free")]
     names = [SUMMARIES.get(key) for key in zip(cells["measure"], cells["index"], strict=True)]
     return cells.assign(name=names).dropna(subset="name")

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+from scipy import stats
 
 from autospec.errors import InputError
 from autospec.tables import read_json, read_runs
@@ -74,11 +75,13 @@ def read_spectra(
     return frame
 
 
-def over_seeds(frame: pd.DataFrame, by: list[str], value: str = "value", log: bool = False) -> pd.DataFrame:
-    """Summarise the trainings: their mean, the lowest and the highest.
+def over_seeds(
+    frame: pd.DataFrame, by: list[str], value: str = "value", log: bool = False, interval: bool = False
+) -> pd.DataFrame:
+    """Summarise the trainings: their mean, and the lowest and the highest or an interval of the mean.
 
-    The range says how far trainings of the same network on the same people scatter; it is
-    shown whole, since a handful of seeds does not carry a standard error.
+    The range says how far trainings of the same network on the same people scatter. The interval is
+    Student's, over trainings; it says nothing about other people.
 
     Parameters
     ----------
@@ -88,6 +91,9 @@ def over_seeds(frame: pd.DataFrame, by: list[str], value: str = "value", log: bo
     value : str
     log : bool
         Take the geometric mean, which is the middle on a logarithmic axis (0 if any value is 0).
+    interval : bool
+        Make low and high the limits of the mean's 95 % interval (on the log scale if `log`) instead of the
+        range; not a number where there is one training, or a value of 0 on a logarithmic scale.
 
     Returns
     -------
@@ -100,8 +106,13 @@ def over_seeds(frame: pd.DataFrame, by: list[str], value: str = "value", log: bo
     summary = grouped.agg(
         mean=("_mean", "mean"), low=(value, "min"), high=(value, "max"), seeds=(value, "size")
     )
+    if interval:
+        with np.errstate(invalid="ignore"):
+            half = grouped["_mean"].std() / np.sqrt(summary["seeds"]) * stats.t.ppf(0.975, summary["seeds"] - 1)
+        summary["low"], summary["high"] = summary["mean"] - half, summary["mean"] + half
     if log:
-        summary["mean"] = np.exp(summary["mean"])
+        names = ["mean", "low", "high"] if interval else ["mean"]
+        summary[names] = np.exp(summary[names])
     return summary.reset_index()
 
 

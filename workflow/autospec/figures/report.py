@@ -22,6 +22,9 @@ KINDS = {
     "tasks": "Tasks compared",
     "activations": "Activations compared",
     "shapes": "Shapes compared",
+    "across": "Comparisons in every network",
+    "models": "Every network side by side",
+    "cost": "What spectra cost",
     "spectra": "Spectra over training",
     "learning": "Learning",
 }
@@ -332,7 +335,8 @@ def _figures(paths: Iterable[str | Path], datasets: Mapping[str, dict], captions
         caption = captions / f"{CAPTIONS.get(kind, kind)}.rst"
         text = " ".join(caption.read_text(encoding="utf-8").split()) if caption.exists() else ""
         heading = KINDS.get(kind, kind)
-        simulated = datasets.get(dataset, {}).get("simulated", False)
+        shown = [datasets[dataset]] if dataset in datasets else list(datasets.values())
+        simulated = bool(shown) and all(entry["simulated"] for entry in shown)
         about = _about(name)
         named = f"{heading}, {about}{' (simulated data)' if simulated else ''}"
         figures.append(

@@ -32,6 +32,7 @@ OTHER = "#D55E00"
 ALL = "#6E6E6E"
 LEVELS = ("#009E73", "#AA4499", "#E69F00")
 PAIRS = ("#000000", "#0072B2", "#D55E00")
+SERIES = ("#0072B2", "#D55E00", "#009E73", "#AA4499", "#E69F00", "#000000")
 DASHES = ("-", (0, (3, 1.2)), (0, (1, 1)))
 MARKERS = ("o", "s", "D")
 SIMULATED = "#B00020"
@@ -77,7 +78,9 @@ _SETTINGS = {
 }
 
 
-def new_figure(width: float, height: float, title: str, foot: str = "", keys: list | None = None) -> Figure:
+def new_figure(
+    width: float, height: float, title: str, foot: str = "", keys: list | None = None, wrap: int | None = None
+) -> Figure:
     """Start a figure in the house style: title and key above the panels, a note below.
 
     Parameters
@@ -90,6 +93,8 @@ def new_figure(width: float, height: float, title: str, foot: str = "", keys: li
         Text under the panels; long lines are broken.
     keys : list of artists, optional
         Labelled handles of the key, outside the data.
+    wrap : int, optional
+        How many keys stand in a line; all of them if left out.
 
     Returns
     -------
@@ -99,7 +104,8 @@ def new_figure(width: float, height: float, title: str, foot: str = "", keys: li
     matplotlib.rcParams.update(matplotlib.rcParamsDefault)
     sns.set_theme(style="ticks", rc=_SETTINGS)
     foot = wrapped(foot, width)
-    head = 10.0 if keys else 6.0
+    lines = -(-len(keys) // (wrap or len(keys))) if keys else 0
+    head = 6.0 + 4.0 * lines
     below = 2.9 * len(foot.splitlines()) + 2.5 if foot else 0.0
     total = height + head + below
     figure = Figure(figsize=(width * MILLIMETRE, total * MILLIMETRE), layout="constrained")
@@ -112,7 +118,7 @@ def new_figure(width: float, height: float, title: str, foot: str = "", keys: li
             handles=keys,
             loc="upper left",
             bbox_to_anchor=(0, 1 - 4.8 / total),
-            ncols=len(keys),
+            ncols=wrap or len(keys),
             borderaxespad=0,
             borderpad=0.3,
             columnspacing=1.6,
@@ -211,7 +217,7 @@ def effect_axis(axis, lows, highs) -> None:
     axis.axvline(0, color=ALL, linewidth=0.6, zorder=0)
     reach = float(np.nanmax(np.abs([*lows, *highs]), initial=2.0))
     axis.set_xscale("symlog", linthresh=1)
-    axis.set_xlim(-1.3 * reach, 1.3 * reach)
+    axis.set_xlim(-1.6 * reach, 1.6 * reach)
     highest = int(np.log10(reach))
     decades = sorted({10.0 ** (highest // 2), 10.0**highest})
     axis.set_xticks([-tick for tick in decades] + [0.0] + decades)

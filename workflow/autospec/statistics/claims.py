@@ -244,6 +244,8 @@ def _generality(records):
                 note=f"{len(trained)} trainings, {len(trained) - len(done)} diverged",
             )
         )
+    tasks = list(dict.fromkeys(record["task"] for record in records if record["shape"] == "base"))
+    drawn = "autoencoding" if "autoencoding" in tasks else tasks[0] if tasks else None
     found = [row["model"] for row in rows if row["status"] == HELD]
     failed = any(row["status"] == NOT_HELD for row in rows)
     over_all = _row(
@@ -252,7 +254,7 @@ def _generality(records):
         statistic="models with finished trainings",
         value=len(found),
         where=", ".join(found),
-        figure="figures/models/autoencoding.pdf" if found else None,
+        figure=f"figures/models/{drawn}.pdf" if drawn else None,
         note=f"{len(found)} of {len(MODELS)} models",
     )
     return [row for row in rows if row["status"] != UNTESTABLE] + [over_all]
@@ -277,7 +279,7 @@ def _cost_row(shares, **about):
         status=HELD if share > 0.5 else NOT_HELD,
         statistic="share of the training time that spectra took",
         value=share,
-        figure="figures/models/cost.pdf",
+        figure="figures/cost/models.pdf",
         note=f"median of {len(shares)} trainings, from {min(shares):.0%} to {max(shares):.0%}; held above 50%",
         **about,
     )

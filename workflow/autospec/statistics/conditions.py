@@ -165,9 +165,20 @@ def _caution(overall):
         lines.append(f"{seeds} seed(s) finished in all that is compared; at least 2 are needed, so nothing is tested.")
     elif overall["few_seeds"]:
         lines.append(f"{seeds} seeds are few: intervals are wide, and effects that seeds agree on look huge.")
-    for entry in overall["levels"]:
-        if entry["diverged"]:
-            left_out = "" if entry["finished"] else ", so it is left out"
-            total = entry["finished"] + entry["diverged"]
-            lines.append(f"{entry['diverged']} of {total} trainings of {entry['level']} diverged{left_out}.")
-    return " ".join(lines)
+    return " ".join([*lines, *diverged(overall["levels"])])
+
+
+def diverged(levels):
+    """A sentence for each condition in which trainings diverged.
+
+    Parameters
+    ----------
+    levels : sequence of mapping
+        `levels` of the `overall` of a comparison.
+    """
+    return [
+        f"{entry['diverged']} of {entry['finished'] + entry['diverged']} trainings of {entry['level']} diverged"
+        f"{'.' if entry['finished'] else ', so it is left out.'}"
+        for entry in levels
+        if entry["diverged"]
+    ]

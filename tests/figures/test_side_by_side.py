@@ -1,0 +1,85 @@
+"""Figures over every network: what is drawn is what the tables of each hold."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from scipy import stats
+
+from autospec.figures.across import draw_across
+from autospec.figures.models import draw_cost, draw_models
+
+
+def words(figure):
+    return " ".join(text.get_text() for text in figure.texts).replace("\n", " ")
+
+
+def test_every_layer_of_every_network_is_a_dot_at_its_effect(compared):
+    figure, table = draw_across([folder / "overall.json" for folder in compared])
+    axis = next(axis for axis in figure.axes if axis.get_title() == "stable rank")
+    drawn = next(part for part in axis.collections if part.get_gid() == "sigmoid - relu").get_offsets()
+    effects = []
+    for place, folder in enumerate(compared):
+        cells = pd.read_csv(folder / "cells.tsv", sep="\t")
+        cells = cells[(cells["quantity"] == "gradient") & (cells["measure"] == "stable_rank")]
+        effects += [(effect, place) for effect in cells["effect"]]
+    np.testing.assert_allclose(np.asarray(drawn), effects)
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels == ["digits\nMLP, autoencoding", "fmri\nLSTM, autoencoding (simulated)"]
+    assert "fmri, LSTM, autoencoding (simulated): 1 of 4 trainings of sigmoid diverged." in words(figure)
+    # One of the two is measured, so the whole is not called simulated.
+    assert "Simulated data" not in words(figure)
+    assert set(table["n_seeds"]) == {3, 4}
+
+
+def test_networks_stand_side_by_side_with_the_interval_of_the_mean(networks):
+    figure, table = draw_models([path for key, paths in networks.items() if key[2] == "relu" for path in paths])
+    assert [axis.get_title() for axis in figure.axes[:2]] == ["MLP", "LSTM"]
+    line = next(line for line in figure.axes[2].lines if line.get_label() == "digits")
+    values = []
+    for path in networks["digits", "mlp", "relu"]:
+        frame = pq.read_table(path.parent / "spectra.parquet").to_pandas()
+        frame = frame[(frame["quantity"] == "gradient") & (frame["group"] == "all")]
+        ranks = frame["singular_values"].map(lambda s: (s.astype(float) ** 2).sum() / float(s[0]) ** 2)
+        values.append([ranks[frame["layer"] == f"encoder.{k}.weight"].mean() for k in (0, 2, 4)])
+    np.testing.assert_allclose(line.get_ydata()[:3], np.mean(values, axis=0))
+    first = table[(table["model"] == "mlp") & (table["name"] == "stable rank")].sort_values("depth").iloc[0]
+    low, high = stats.t.interval(0.95, 3, np.mean(values, axis=0)[0], stats.sem(np.array(values)[:, 0]))
+    assert (first["low"], first["high"]) == pytest.approx((low, high))
+    absent = next(line for line in figure.axes[2].lines if line.get_label() == "fmri")
+    assert len(absent.get_ydata()) == 0
+
+
+def test_diverged_trainings_are_left_out_and_told(networks):
+    figure, table = draw_models(networks["fmri", "lstm", "sigmoid"])
+    assert (table["seeds"] == 3).all() and (table["diverged"] == 1).all()
+    assert "fmri, LSTM: 1 of 4 trainings diverged, left out." in words(figure)
+    assert "Simulated data" in words(figure)
+
+
+def test_cost_is_a_dot_a_training_and_the_median_of_each_model(networks):
+    paths = [path for each in networks.values() for path in each]
+    figure, table = draw_cost(paths)
+    shares = []
+    for path in paths:
+        record = json.loads(path.read_text())
+        measured = record["measured"]
+        if record["model"] == "lstm" and record["status"] == "finished":
+            shares.append(measured["spectra_seconds"] / (measured["wall_seconds"] - measured["labelings_seconds"]))
+    axis = figure.axes[0]
+    drawn = np.concatenate([part.get_offsets()[:, 0] for part in axis.collections if part.get_gid() == "lstm"])
+    np.testing.assert_allclose(sorted(drawn), sorted(shares))
+    bars = [line.get_xdata()[0] for line in axis.lines[1:]]
+    assert bars[1] == pytest.approx(np.median(shares)) and len(table) == 15
+
+
+def test_nothing_leaves_the_page(networks, compared):
+    paths = [path for each in networks.values() for path in each]
+    drawn = (draw_across([f / "overall.json" for f in compared]), draw_models(paths[:4]), draw_cost(paths))
+    for figure, _ in drawn:
+        figure.canvas.draw()
+        for text in figure.texts + figure.legends:
+            box = text.get_window_extent()
+            assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1
