@@ -8,6 +8,7 @@ import pytest
 from autospec.data.pairing import balance_table
 from autospec.statistics.claims import judge_claims
 from autospec.statistics.conditions import compare_conditions
+from autospec.statistics.epochs import compare_epochs
 from autospec.statistics.stability import stability_over_trainings
 from autospec.statistics.swaps import compare_groups
 from autospec.tables import (
@@ -157,7 +158,8 @@ def make_group_tables(root, paths, yardsticks=True):
     rows = [("largest_t", 4.2, 0.005, 0.0, 0.02, 200), ("covariance_distance", 3.0, 0.03, 0.01, 0.06, 200)]
     yardsticks = pd.DataFrame(rows, columns=["name", "value", "p", "p_low", "p_high", "P"])
     stability = stability_over_trainings(_by_folder(paths))
-    tables = {"cells": cells, "layers": layers, "stability": stability, "yardsticks": yardsticks}
+    epochs = compare_epochs(_by_folder(paths))
+    tables = {"cells": cells, "epochs": epochs, "layers": layers, "stability": stability, "yardsticks": yardsticks}
     for name, table in tables.items():
         write_tsv(table.assign(simulated=overall["simulated"]), folder / f"{name}.tsv")
     write_json(overall | {"pairs": 64}, folder / "overall.json")

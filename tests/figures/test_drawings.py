@@ -13,11 +13,16 @@ from scipy import stats
 
 from autospec.errors import InputError
 from autospec.figures.conditions import draw_conditions
+from autospec.figures.effects import draw_effects
+from autospec.figures.epochs import draw_epochs
 from autospec.figures.groups import draw_groups
 from autospec.figures.learning import draw_learning
 from autospec.figures.spectra import draw_spectra
+from autospec.figures.trajectories import draw_trajectories
 
-DRAWN = ("spectra", "learning", "groups", "descriptive", "task", "activation", "shape")
+DRAWN = (
+    "spectra", "learning", "trajectories", "groups", "descriptive", "effects", "epochs", "task", "activation", "shape",
+)  # fmt: skip
 GROUP_FILES = ("cells.tsv", "layers.tsv", "stability.tsv", "overall.json")
 
 @pytest.fixture(scope="module")
@@ -31,6 +36,11 @@ def drawings(records, levels, group_tables, comparisons):
         "learning": draw_learning(records["autoencoding"]),
         "groups": groups("autoencoding"),
         "descriptive": groups("classification"),
+        "trajectories": draw_trajectories(records["autoencoding"]),
+        "effects": draw_effects(*(group_tables["autoencoding"] / name for name in ("cells.tsv", "overall.json"))),
+        "epochs": draw_epochs(
+            records["autoencoding"], *(group_tables["autoencoding"] / name for name in ("epochs.tsv", "overall.json"))
+        ),
     }
     for compared, folder in comparisons.items():
         drawn[compared] = draw_conditions(levels[compared], folder / "cells.tsv", folder / "overall.json")
@@ -175,6 +185,88 @@ def test_rings_stand_where_the_corrected_test_over_trainings_rejects(drawings, g
     assert (behind.loc[behind["panel"] == "stability", "significant"] == stable).all()
     note = " ".join(text.get_text() for text in figure.texts).replace("\n", " ")
     assert f"Family of d: {len(table)} cells (layer and index), corrected by BH at 0.05" in note
+
+
+def maps(figure):
+    """The maps of a figure by row, without the colour bars."""
+    return [axis for axis in figure.axes if any(c.get_gid() == "significant" for c in axis.collections)]
+
+
+def test_maps_of_epoch_by_index_hold_the_spectra_and_the_tests_of_every_epoch(drawings, records, group_tables):
+    axes = maps(drawings["epochs"][0])
+    assert len(axes) == 6 * 4
+    drawn = [np.asarray(next(c for c in axis.collections if isinstance(c, QuadMesh)).get_array()) for axis in axes[4:8]]
+    frame = rows(records["autoencoding"], "spectra")
+    frame = frame[(frame["quantity"] == "gradient") & (frame["layer"] == "encoder.2.weight")]
+    for values, group in zip(drawn, ("control", "patient"), strict=False):
+        logs = [
+            np.log10(np.stack(list(part.sort_values("epoch")["singular_values"]))[:, :10].astype(float))
+            for _, part in frame[frame["group"] == group].groupby("seed")
+        ]
+        np.testing.assert_allclose(values, np.mean(logs, axis=0).T, atol=1e-6)
+    tests = pd.read_csv(group_tables["autoencoding"] / "epochs.tsv", sep="\t")
+    tests = tests[tests["layer"] == "encoder.2.weight"]
+    ratio = tests[tests["statistic"] == "spectral_ratio"].pivot(index="index", columns="epoch", values="estimate")
+    np.testing.assert_allclose(drawn[2], ratio / np.log(2))
+    z = tests[tests["statistic"] == "gradient_difference"].pivot(index="index", columns="epoch", values="z")
+    np.testing.assert_allclose(drawn[3], z)
+
+
+def test_dots_stand_at_the_cells_that_are_significant_in_the_whole_map(drawings, group_tables):
+    tests = pd.read_csv(group_tables["autoencoding"] / "epochs.tsv", sep="\t")
+    significant = tests[(tests["statistic"] == "spectral_ratio") & tests["significant"]]
+    # The truth differs in the layers of depth 1 and 4.
+    assert {1, 4} <= set(significant["depth"])
+    for depth, axis in enumerate(maps(drawings["epochs"][0])[2::4]):
+        dots = next(c for c in axis.collections if c.get_gid() == "significant").get_offsets()
+        here = significant[significant["depth"] == depth]
+        assert {tuple(dot) for dot in np.asarray(dots)} == set(
+            zip(here["epoch"] - 1.0, here["index"] - 1.0, strict=True)
+        )
+
+
+def test_trajectories_are_means_over_seeds_with_the_interval_of_the_mean(drawings, records):
+    figure, table = drawings["trajectories"]
+    frame = rows(records["autoencoding"], "spectra")
+    frame = frame[
+        (frame["quantity"] == "gradient") & (frame["layer"] == "encoder.0.weight") & (frame["group"] == "control")
+    ]
+    frame = frame[frame["epoch"] == 4].sort_values("seed")
+    s = np.stack(list(frame["singular_values"])).astype(float)
+    cases = {"s2": np.log(s[:, 1]), "nuclear_norm": np.log(s.sum(axis=1))}
+    cases["stable_rank"] = (s**2).sum(axis=1) / s[:, 0] ** 2
+    for name, values in cases.items():
+        row = table.query("name == @name and layer == 'encoder.0.weight' and group == 'control' and epoch == 4").iloc[0]
+        limits = stats.t.interval(0.95, 2, values.mean(), stats.sem(values))
+        expected = np.array([values.mean(), *limits])
+        expected = expected if name == "stable_rank" else np.exp(expected)
+        np.testing.assert_allclose(row[["mean", "low", "high"]].astype(float), expected, rtol=1e-6)
+    line = next(line for line in figure.axes[1].lines if line.get_label() == "control")
+    assert line.get_ydata()[3] == pytest.approx(np.exp(cases["s2"].mean()), rel=1e-6)
+
+
+def test_effects_of_groups_stand_over_the_middle_of_the_labelings(drawings, group_tables, records):
+    figure, table = drawings["effects"]
+    cells = pd.read_csv(group_tables["autoencoding"] / "cells.tsv", sep="\t")
+    axis = next(axis for axis in figure.axes if axis.get_title() == "ratio of s2")
+    here = cells[(cells["statistic"] == "spectral_ratio") & (cells["index"] == 2)]
+    dots = {line.get_gid(): line for line in axis.lines if line.get_gid()}
+    assert len(dots) == 6
+    for row in here.itertuples():
+        np.testing.assert_allclose(dots[row.layer].get_xdata(), [row.effect])
+        assert (dots[row.layer].get_markerfacecolor() == "black") == row.significant
+    # The bar of one layer from the labelings themselves.
+    frame = rows(records["autoencoding"], "labelings")
+    frame = frame[frame["layer"] == "encoder.0.weight"]
+    logs = {
+        group: frame[frame["group"] == group]
+        .assign(log=lambda part: [np.log(float(s[1])) for s in part["singular_values"]])
+        .groupby("labeling")["log"].mean()
+        for group in ("control", "patient")
+    }  # fmt: skip
+    expected = np.exp(np.quantile(logs["patient"] - logs["control"], [0.025, 0.975]))
+    bar = table[(table["name"] == "ratio of s2") & (table["layer"] == "encoder.0.weight")].iloc[0]
+    np.testing.assert_allclose([bar["null_low"], bar["null_high"]], expected, rtol=1e-5)
 
 
 def test_stability_is_called_by_its_name(drawings):

@@ -88,7 +88,7 @@ def test_from_a_data_set_to_the_table_of_claims(run_script, make_run, tmp_path, 
             changes = {"task": task, "seed": seed, "simulated": simulated}
             folder, _ = make_run(f"{task}/seed-{seed}", labelings, spectra, **changes)
             records.setdefault(task, []).append(str(folder / "run.json"))
-    names = {name: f"{name}.tsv" for name in ("cells", "layers", "stability", "yardsticks")}
+    names = {name: f"{name}.tsv" for name in ("cells", "epochs", "layers", "stability", "yardsticks")}
     tested = run_script(
         "test_groups",
         {"statistics": STATISTICS},

@@ -165,14 +165,14 @@ def test_a_loss_that_differs_alone_holds_no_claim_and_spectra_that_differ_do(mak
     _, layers, overall = compare_groups(dict([make_run("seed-0", run)]))
     assert overall["statistics"]["group_loss"]["p"] == 0.01
     assert overall["spectra"]["p"] > 0.2
-    row = judge_claims([(overall, layers)], []).set_index(["claim", "model"]).loc["C4", "mlp"]
+    row = judge_claims([(overall, layers)], [], []).set_index(["claim", "model"]).loc["C4", "mlp"]
     assert row["status"] == "not held" and "loss" not in row["where"] and "loss: p = 0.01" in row["note"]
 
     for each in run["gradients"].values():
         each[:, 1] *= 100.0
     _, layers, overall = compare_groups(dict([make_run("seed-1", run)]))
     assert overall["spectra"]["p"] == 0.01
-    row = judge_claims([(overall, layers)], []).set_index(["claim", "model"]).loc["C4", "mlp"]
+    row = judge_claims([(overall, layers)], [], []).set_index(["claim", "model"]).loc["C4", "mlp"]
     assert row["status"] == "held" and row["where"].endswith("spectral ratio")
 
 
@@ -281,7 +281,7 @@ def data_set(generator, pairs, swaps, spread=1.0):
         loss[1].mean() - exchanged @ (loss[1] - loss[0]) / pairs,
     ]
     layer = LayerLabelings(0, *spectra, frobenius=np.sqrt((spectra[2] ** 2).sum(axis=-1)))
-    return Labelings({"layer": layer}, *(values[None] for values in losses))
+    return Labelings({"layer": layer}, *(values[None] for values in losses), np.array([1]))
 
 
 def p_values(data_sets, pairs, spread, seed, labelings=60):

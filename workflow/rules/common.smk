@@ -2,6 +2,7 @@
 
 import re
 import sys
+from itertools import chain
 
 from snakemake.exceptions import WorkflowError
 
@@ -73,6 +74,8 @@ CONDITIONS = {
 MODELS = {
     task: [RUN.format(**run) for run in runs] for task, runs in configuration.side_by_side(config).items()
 }
+#: Runs whose spectra are drawn one by one; variants of them are drawn where they are compared.
+DRAWN_RUNS = list(dict.fromkeys([*GROUP_RUNS, *chain.from_iterable(MODELS.values())]))
 COMPARISONS = [(kind, name) for kind, names in CONDITIONS.items() for name in names]
 
 
@@ -185,9 +188,9 @@ def figure_files(kind, name, category, caption=None):
 FIGURES = [
     f"{OUT}/figures/{kind}/{name}.{suffix}"
     for kind, names in (
-        ("spectra", ALL_RUNS),
+        ("spectra", DRAWN_RUNS),
         ("learning", ALL_RUNS),
-        ("groups", GROUP_RUNS),
+        *((kind, GROUP_RUNS) for kind in ("groups", "epochs", "effects", "trajectories")),
         *((kind, list(names)) for kind, names in CONDITIONS.items()),
         ("across", [kind for kind, names in CONDITIONS.items() if names]),
         ("models", list(MODELS)),

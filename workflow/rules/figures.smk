@@ -171,3 +171,72 @@ rule figure_cost:
         runtime=30,
     script:
         "../scripts/figure_cost.py"
+
+
+rule figure_epochs:
+    """Draw the groups' spectra by epoch and index, with the cells marked in which they differ, corrected by the
+    largest of the whole map (Westfall and Young 1993)."""
+    input:
+        records=run_files("run.json"),
+        spectra=run_files("spectra.parquet"),
+        epochs=f"{GROUP_TESTS}/epochs.tsv",
+        overall=f"{GROUP_TESTS}/overall.json",
+        library=library("scripts/figure_epochs.py"),
+    output:
+        **figure_files("epochs", "{run}", "Where groups differ"),
+    log:
+        f"{LOGS}/figure_epochs/{{run}}.log",
+    benchmark:
+        f"{LOGS}/figure_epochs/{{run}}.benchmark.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    script:
+        "../scripts/figure_epochs.py"
+
+
+rule figure_trajectories:
+    """Draw chosen singular values and summaries of the groups' gradient spectra over training, with intervals."""
+    input:
+        records=run_files("run.json"),
+        spectra=run_files("spectra.parquet"),
+        library=library("scripts/figure_trajectories.py"),
+    output:
+        **figure_files("trajectories", "{run}", "Spectra over training"),
+    log:
+        f"{LOGS}/figure_trajectories/{{run}}.log",
+    benchmark:
+        f"{LOGS}/figure_trajectories/{{run}}.benchmark.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    script:
+        "../scripts/figure_trajectories.py"
+
+
+rule figure_effects:
+    """Draw the effect of the true labels in every layer, beside what relabelling alone gives."""
+    input:
+        cells=f"{GROUP_TESTS}/cells.tsv",
+        overall=f"{GROUP_TESTS}/overall.json",
+        library=library("scripts/figure_effects.py"),
+    output:
+        **figure_files("effects", "{run}", "Where groups differ"),
+    log:
+        f"{LOGS}/figure_effects/{{run}}.log",
+    benchmark:
+        f"{LOGS}/figure_effects/{{run}}.benchmark.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    script:
+        "../scripts/figure_effects.py"

@@ -13,6 +13,7 @@ rule test_groups:
         library=library("scripts/test_groups.py"),
     output:
         cells=f"{GROUP_TESTS}/cells.tsv",
+        epochs=f"{GROUP_TESTS}/epochs.tsv",
         layers=f"{GROUP_TESTS}/layers.tsv",
         stability=f"{GROUP_TESTS}/stability.tsv",
         yardsticks=f"{GROUP_TESTS}/yardsticks.tsv",

@@ -9,6 +9,7 @@ from autospec.jobs import job
 with job(snakemake):
     from autospec.data.dataset import read_dataset
     from autospec.data.pairing import draw_swaps, paired_values
+    from autospec.statistics.epochs import compare_epochs
     from autospec.statistics.stability import stability_over_trainings
     from autospec.statistics.swaps import compare_groups
     from autospec.statistics.yardsticks import compare_inputs
@@ -25,6 +26,7 @@ with job(snakemake):
     swaps = draw_swaps(pairs, options["labelings"], options["labelings_seed"])
     simulated = overall["simulated"]
     write_tsv(cells.assign(simulated=simulated), snakemake.output.cells)
+    write_tsv(compare_epochs(records, options["alpha"]).assign(simulated=simulated), snakemake.output.epochs)
     write_tsv(layers.assign(simulated=simulated), snakemake.output.layers)
     write_tsv(stability.assign(simulated=simulated), snakemake.output.stability)
     yardsticks = compare_inputs(reference, other, swaps)

@@ -19,12 +19,15 @@ from autospec.tables import atomic_path, read_json, read_tsv
 
 KINDS = {
     "groups": "Where and when groups differ",
+    "effects": "Group effects by layer",
+    "epochs": "Spectra of the groups by epoch and index",
     "tasks": "Tasks compared",
     "activations": "Activations compared",
     "shapes": "Shapes compared",
     "across": "Comparisons in every network",
     "models": "Every network side by side",
     "cost": "What spectra cost",
+    "trajectories": "Trajectories of the groups' spectra",
     "spectra": "Spectra over training",
     "learning": "Learning",
 }

@@ -174,6 +174,9 @@ def save(figure: Figure, table: pd.DataFrame, stem: str | Path) -> list[Path]:
         "png": {},
     }
     with matplotlib.rc_context(_SETTINGS):
+        # Laid out once: the three formats look alike, and it is the slowest step.
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
         for ending, without_date in metadata.items():
             with atomic_path(paths[ending]) as temporary:
                 figure.savefig(temporary, format=ending, dpi=300, metadata=without_date)

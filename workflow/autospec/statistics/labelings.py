@@ -31,11 +31,12 @@ class LayerLabelings:
 
 @dataclasses.dataclass(frozen=True)
 class Labelings:
-    """All layers of one seed, and the mean losses of the two groups, (epochs, labelings)."""
+    """All layers of one seed, the mean losses of the two groups, (epochs, labelings), and the epochs."""
 
     layers: dict[str, LayerLabelings]
     loss_reference: np.ndarray
     loss_other: np.ndarray
+    epochs: np.ndarray
 
 
 def read_labelings(path, groups):
@@ -101,7 +102,7 @@ def read_labelings(path, groups):
             frobenius=frobenius[difference],
         )
     losses = [spectra(rows("loss", "", who))[..., 0] for who in groups]
-    return Labelings(dict(sorted(result.items(), key=lambda item: item[1].depth)), *losses)
+    return Labelings(dict(sorted(result.items(), key=lambda item: item[1].depth)), *losses, epochs)
 
 
 def _codes(table, name):

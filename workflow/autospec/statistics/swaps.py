@@ -20,7 +20,7 @@ SPECTRAL = ("spectral_ratio", "gradient_difference")
 STATISTICS = (*SPECTRAL, "group_loss")
 
 _FLOOR = 1e-6
-_TINY = 1e-30
+TINY = 1e-30
 
 _KEY = ["statistic", "layer", "depth", "index"]
 
@@ -45,16 +45,16 @@ def cell_values(labelings):
     keys, columns, log_effects = [], [], []
     for layer, values in labelings.layers.items():
         common = min(values.reference.shape[-1], values.other.shape[-1])
-        ratio = _log(values.other[..., :common]) - _log(values.reference[..., :common])
+        ratio = log_floored(values.other[..., :common]) - log_floored(values.reference[..., :common])
         ratio = ratio.mean(axis=0)
-        norm = np.log(np.maximum(values.frobenius, _TINY))[..., None]
-        difference = np.concatenate([norm, _log(values.difference)], axis=-1).mean(axis=0)
+        norm = np.log(np.maximum(values.frobenius, TINY))[..., None]
+        difference = np.concatenate([norm, log_floored(values.difference)], axis=-1).mean(axis=0)
         columns += [ratio, difference]
         log_effects += [ratio[0], difference[0] - difference.mean(axis=0)]
         keys += [("spectral_ratio", layer, values.depth, k + 1) for k in range(common)]
         keys += [("gradient_difference", layer, values.depth, k) for k in range(difference.shape[-1])]
     columns.append((labelings.loss_other - labelings.loss_reference).mean(axis=0)[:, None])
-    means = [np.maximum(loss[:, 0].mean(), _TINY) for loss in (labelings.loss_other, labelings.loss_reference)]
+    means = [np.maximum(loss[:, 0].mean(), TINY) for loss in (labelings.loss_other, labelings.loss_reference)]
     log_effects.append(np.log(means[:1]) - np.log(means[1:]))
     keys.append(("group_loss", "", -1, 0))
     cells = pd.DataFrame(keys, columns=_KEY)
@@ -78,8 +78,9 @@ def swap_test(cells, x, alpha=0.05, correction="bh"):
     -------
     cells : DataFrame
         One row a usable cell, with `estimate`, `effect` (a ratio, see `cell_values`), `z`, `p` by
-        rank with its Monte-Carlo interval, `q` over all cells of all statistics, `significant`, and
-        `p_within_layer`: how often the layer's largest |z| reaches this cell's.
+        rank with its Monte-Carlo interval, `q` over all cells of all statistics, `significant`,
+        `p_within_layer`: how often the layer's largest |z| reaches this cell's, and `null_low` and
+        `null_high`, between which the middle 95 % of the labelings have their estimate.
     layers : DataFrame
         One row a statistic and layer: `cells`, how many were `dropped` (constant over labelings or
         not finite, for all labelings alike), p of the largest |z| over indices, q over these rows.
@@ -126,6 +127,7 @@ def swap_test(cells, x, alpha=0.05, correction="bh"):
     layers.insert(8, "q", adjust(layers["p"], correction))
 
     tested["p_within_layer"] = within
+    tested["null_low"], tested["null_high"] = np.quantile(x, [0.025, 0.975], axis=0)
     tested = tested[usable].reset_index(drop=True)
     tested.insert(10, "q", adjust(tested["p"], correction))
     tested.insert(11, "significant", tested["q"] <= alpha)
@@ -226,8 +228,9 @@ _DESCRIPTIVE = (
 )
 
 
-def _log(singular_values):
-    floor = np.maximum(_FLOOR * singular_values[..., :1], _TINY)
+def log_floored(singular_values):
+    """Logarithms of singular values (last axis), floored at 1e-6 of the largest."""
+    floor = np.maximum(_FLOOR * singular_values[..., :1], TINY)
     return np.log(np.maximum(singular_values, floor))
 
 

@@ -1,0 +1,102 @@
+"""Chosen singular values, and summaries of whole spectra, while training runs, with intervals."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from autospec.figures import style
+from autospec.figures.frames import finished, layers_in_order, over_seeds
+from autospec.statistics.curves import read_curves
+from autospec.summaries import summarise
+
+INDICES = (1, 2, 5)
+#: A summary's name, and whether it is drawn (and averaged) on a logarithmic scale.
+SUMMARIES = {
+    "nuclear_norm": True,
+    "top_share": False,
+    "normalised_effective_rank": False,
+    "stable_rank": False,
+}
+
+
+def draw_trajectories(records: Iterable[str | Path]) -> tuple[Figure, pd.DataFrame]:
+    """Draw singular values and summaries of the groups' gradients over epochs, a row a layer.
+
+    Parameters
+    ----------
+    records : iterable of path
+        The `run.json` of each seed of one run; `spectra.parquet` lies beside each.
+
+    Returns
+    -------
+    figure : Figure
+    table : DataFrame
+        Columns name (`s1`, ... or a summary), layer, depth, group, epoch, mean, low, high (95 % interval of
+        the mean over trainings; geometric where the scale is logarithmic), seeds, simulated.
+    """
+    folders, kept = finished(records)
+    record = kept[0]
+    frame = pd.concat([_read(folder, record["groups"]) for folder in folders])
+    names = [*(f"s{index}" for index in INDICES), *SUMMARIES]
+    by = ["depth", "layer", "name", "group", "epoch"]
+    table = pd.concat(
+        [
+            over_seeds(frame[frame["name"].isin([n for n in names if SUMMARIES.get(n, True) == log])], by, log=log,
+                       interval=True)
+            for log in (True, False)
+        ]
+    )  # fmt: skip
+    order = layers_in_order(table)
+    looks = dict(zip(record["groups"], ((style.REFERENCE, "-"), (style.OTHER, (0, (3, 1.2)))), strict=True))
+    keys = [Line2D([], [], color=colour, linestyle=dashes, label=name) for name, (colour, dashes) in looks.items()]
+    note = (
+        f"Lines: means over {len(kept)} trainings, geometric where the scale is logarithmic; bands: the 95 % interval "
+        "of that mean. The trainings saw the same people, so the bands say nothing about other people."
+    )
+    title = f"Trajectories of gradient spectra: {style.run_title(record)}"
+    figure = style.new_figure(style.TWO_COLUMNS, 8 + 20 * len(order), title, note, keys)
+    if record["simulated"]:
+        style.mark_simulated(figure)
+    axes = figure.subplots(len(order), len(names), sharex=True, squeeze=False)
+    for row, layer in zip(axes, order, strict=True):
+        for axis, name in zip(row, names, strict=True):
+            panel = table[(table["layer"] == layer) & (table["name"] == name)]
+            for group, (colour, dashes) in looks.items():
+                line = panel[panel["group"] == group]
+                if SUMMARIES.get(name, True):
+                    line = line[line["mean"] > 0]
+                axis.plot(line["epoch"], line["mean"], color=colour, linestyle=dashes, label=group)
+                axis.fill_between(line["epoch"], line["low"], line["high"], color=colour, alpha=0.18, linewidth=0)
+            if SUMMARIES.get(name, True) and len(panel):
+                style.plain_log_ticks(axis, 3)
+            else:
+                axis.yaxis.set_major_locator(style.MaxNLocator(nbins=3))
+            axis.tick_params(labelsize=5)
+        row[0].set_title(layer, loc="left", fontweight="bold", fontsize=6.5)
+    for axis, name in zip(axes[0], names, strict=True):
+        heading = name if name.startswith("s") and name[1:].isdigit() else name.replace("_", " ")
+        heading = heading.replace("normalised effective rank", "normalised\neffective rank")
+        axis.annotate(
+            heading, (0.5, 1), (0, 14), xycoords="axes fraction", textcoords="offset points", ha="center",
+            va="bottom", fontsize=6.5,
+        )  # fmt: skip
+    for axis in axes[-1]:
+        axis.set_xlabel("epoch")
+        style.epoch_ticks(axis)
+    return figure, table.assign(simulated=record["simulated"])
+
+
+def _read(folder: Path, groups: list[str]) -> pd.DataFrame:
+    frames = []
+    for (_, layer, group), curve in read_curves(folder / "spectra.parquet", ["gradient"], groups).items():
+        s = curve.singular_values
+        values = {f"s{index}": s[:, index - 1] for index in INDICES if index <= s.shape[1]}
+        values |= {name: np.asarray(value) for name, value in summarise(s).items() if name in SUMMARIES}
+        for name, value in values.items():
+            about = {"layer": layer, "depth": curve.depth, "group": group, "name": name}
+            frames.append(pd.DataFrame({"epoch": curve.epochs, "value": value}).assign(**about))
+    return pd.concat(frames)

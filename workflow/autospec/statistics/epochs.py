@@ -1,0 +1,69 @@
+"""When two groups differ: the swap test of every layer, index and epoch, corrected by the largest of all."""
+
+import numpy as np
+import pandas as pd
+
+from autospec.statistics.labelings import read_labelings
+from autospec.statistics.ranks import counts_at_least, standardise
+from autospec.statistics.swaps import SPECTRAL, TINY, log_floored
+
+
+def compare_epochs(records, alpha=0.05):
+    """Test each cell of the map of layers, indices and epochs, over all finished seeds.
+
+    Parameters
+    ----------
+    records : mapping of path to dict
+        Run folder and its `run.json`, one for each seed.
+    alpha : float
+
+    Returns
+    -------
+    DataFrame
+        One row a statistic (`spectral_ratio`, `gradient_difference`), layer, epoch and index (0 for the
+        Frobenius norm) that varies over labelings: `estimate` (mean over seeds of the log of the groups' ratio, or
+        of the difference), `z` among the labelings, `p` by rank, and `p_map`: how often the largest |z| of the
+        statistic's whole map reaches this cell's, which holds the chance of any false cell at alpha (Westfall and
+        Young 1993); `significant` where p_map <= alpha; `family`, in words. For a network that used
+        the labels these are ranks and no p-values.
+    """
+    keys, total = None, 0.0
+    finished = [(folder, record) for folder, record in records.items() if record["status"] == "finished"]
+    for folder, record in finished:
+        found, x = _by_epoch(read_labelings(folder / "labelings.parquet", record["groups"]))
+        keys, total = found, total + x
+    table = pd.DataFrame(keys, columns=["statistic", "layer", "depth", "epoch", "index"])
+    x = total / len(finished)
+    z, usable = standardise(x)
+    one_sided = (table["statistic"] == "gradient_difference").to_numpy()
+    comparison = np.where(one_sided, z, np.abs(z))
+    table = table.assign(estimate=x[0], z=z[0], p=counts_at_least(comparison)[0] / len(x), p_map=np.nan)
+    table["family"] = ""
+    for statistic in SPECTRAL:
+        members = np.flatnonzero((table["statistic"] == statistic) & usable)
+        if len(members):
+            largest = np.round(comparison[:, members].max(axis=1), 6)
+            reached = largest[:, None] >= np.round(comparison[0, members], 6)
+            table.loc[members, "p_map"] = reached.mean(axis=0)
+            table.loc[members, "family"] = (
+                f"{len(members)} cells (layer, index and epoch), by the largest of them under {len(x)} labelings at "
+                f"{alpha:g}"
+            )
+    table["significant"] = table["p_map"] <= alpha
+    return table[usable].reset_index(drop=True)
+
+
+def _by_epoch(labelings):
+    """Keys, and values of shape (labelings, cells), of one seed."""
+    keys, columns = [], []
+    for layer, values in labelings.layers.items():
+        common = min(values.reference.shape[-1], values.other.shape[-1])
+        ratio = log_floored(values.other[..., :common]) - log_floored(values.reference[..., :common])
+        norm = np.log(np.maximum(values.frobenius, TINY))[..., None]
+        difference = np.concatenate([norm, log_floored(values.difference)], axis=-1)
+        for statistic, of_epochs, first in (("spectral_ratio", ratio, 1), ("gradient_difference", difference, 0)):
+            for epoch, of_epoch in zip(labelings.epochs, of_epochs, strict=True):
+                columns.append(of_epoch)
+                indices = range(first, first + of_epoch.shape[-1])
+                keys += [(statistic, layer, values.depth, int(epoch), k) for k in indices]
+    return keys, np.concatenate(columns, axis=1)
