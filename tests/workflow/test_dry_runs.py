@@ -21,12 +21,14 @@ def test_the_default_configuration_is_planned_at_once(repository, snakemake, job
     end = os.times()
     assert end.children_user + end.children_system - begin.children_user - begin.children_system < 10  # about 3 s
     planned = jobs(process.stdout)
-    assert planned["train"] == 8
+    # Conditions: six runs each of MLP, CNN and RNN, four of the LSTM, seven of BERT. Groups: six runs.
+    assert planned["train"] == 35
     assert planned["simulate_freesurfer"] == planned["simulate_fmri"] == planned["report"] == 1
     assert planned["preprocess"] == planned["pair"] == planned["split"] == 4
-    assert planned["test_groups"] == planned["figure_groups"] == 4
-    assert planned["compare_conditions"] == planned["figure_conditions"] == 4
-    assert planned["figure_spectra"] == planned["figure_learning"] == 8
+    for rule in ("test_groups", "figure_groups", "figure_epochs", "figure_effects", "figure_trajectories"):
+        assert planned[rule] == 6
+    assert planned["compare_conditions"] == planned["figure_conditions"] == 15
+    assert planned["figure_learning"] == 35
 
 
 def test_a_configuration_on_the_command_line_replaces_the_default(repository, snakemake, jobs, tmp_path):
