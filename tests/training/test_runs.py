@@ -1,10 +1,8 @@
 import dataclasses
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -180,39 +178,6 @@ arguments = json.loads(sys.argv[1])
 print("started", flush=True)
 runs.train_seeds(**arguments)
 """
-
-
-@pytest.mark.slow
-def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bytes(prepared_files, tmp_path):
-    files = prepared_files((7, 6))
-    settings = SETTINGS | {"training": SETTINGS["training"] | {"epochs": 60}}
-    quiet = [contents(folder) for folder in train(files, tmp_path / "quiet", settings=settings, model="lstm")]
-    folders = [str(tmp_path / "killed" / f"seed-{seed}") for seed in (0, 1)]
-    arguments = {
-        "files": files,
-        "identity": identity("lstm"),
-        "seeds": [0, 1],
-        "settings": settings,
-        "folders": folders,
-        "checkpoints": str(tmp_path / "killed" / "checkpoints"),
-        "threads": 1,
-    }
-    generator = np.random.default_rng(0)
-    killed = 0
-    environment = os.environ | {"PYTHONPATH": str(Path(runs.__file__).parents[2])}
-    for attempt in range(40):
-        process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, json.dumps(arguments)], stdout=subprocess.PIPE, env=environment
-        )
-        process.stdout.readline()
-        if attempt < 4:
-            time.sleep(generator.uniform(0.3, 2.0))
-            process.send_signal(signal.SIGKILL)
-        if process.wait() == 0:
-            break
-        killed += 1
-    assert killed >= 2
-    assert [contents(Path(folder)) for folder in folders] == quiet
 
 
 @pytest.mark.slow

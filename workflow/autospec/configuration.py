@@ -42,6 +42,8 @@ CLEANING = (
     *("high_pass", "low_pass", "detrend", "standardise", "crop"),
     *("least_volumes", "constant_components", "windows"),
 )
+#: The options of the tests that decide what is recorded while a network trains; the others never retrain.
+RECORDED = ("labelings", "labelings_seed", "labelings_every", "indices")
 #: Patterns of the schema, in words.
 PATTERNS = {
     "^[A-Za-z0-9_]+$": "wanted letters, digits and underscores alone",
@@ -312,6 +314,13 @@ def run_of(comparison: dict) -> dict:
         "activation": comparison.get("activation", ACTIVATIONS[comparison["model"]]),
         "shape": comparison.get("shape", "base"),
     }
+
+
+def recorded(config: dict, run: dict) -> dict:
+    """What a run records while it trains: labelings only where a test of groups will read them."""
+    if run in (run_of(comparison) for comparison in config["comparisons"]["groups"]):
+        return {name: config["statistics"][name] for name in RECORDED}
+    return {"labelings": 0, "labelings_seed": 0, "labelings_every": 1, "indices": 1}
 
 
 def _fill(value, part: dict, schema: dict, place: str):

@@ -42,9 +42,6 @@ SEEDS = list(range(config["seeds"]))
 CAPTIONS = [path.stem for path in sorted((ROOT / "workflow" / "report").glob("*.rst"))]
 FORMATS = {"pdf": "pdf", "svg": "svg", "png": "png", "table": "tsv"}
 
-#: The options of the tests that decide what is recorded while a network trains; the others never retrain.
-RECORDED = ("labelings", "labelings_seed", "labelings_every", "indices")
-
 #: The library file that reads a source, where it is not named like the source.
 READERS = {"digits": "images", "mnist": "images"}
 
@@ -164,10 +161,8 @@ def estimated_maps(wildcards):
 
 
 def recorded(wildcards):
-    """What a run records; labelings only where a test of groups will read them."""
-    if RUN.format(**wildcards) in GROUP_RUNS:
-        return {name: config["statistics"][name] for name in RECORDED}
-    return {"labelings": 0, "labelings_seed": 0, "labelings_every": 1, "indices": 1}
+    """What a run records."""
+    return configuration.recorded(config, {field: wildcards[field] for field in configuration.IDENTITY})
 
 
 def run_files(name):

@@ -6,6 +6,7 @@ Outside Snakemake's outputs, which Snakemake deletes when a job fails.
 import contextlib
 import fcntl
 import hashlib
+import io
 import json
 import logging
 import shutil
@@ -47,8 +48,11 @@ def locked_folder(root: str | Path, key: str) -> Iterator[Path]:
 
 def save_state(state: dict, folder: Path) -> None:
     """Write a run's state, whole or not at all."""
+    # Through memory: on a full disk torch's own writer does not say what went wrong.
+    content = io.BytesIO()
+    torch.save(state, content)
     with atomic_path(folder / "state.pt") as temporary:
-        torch.save(state, temporary)
+        temporary.write_bytes(content.getbuffer())
 
 
 def load_state(folder: Path) -> dict | None:
@@ -57,6 +61,12 @@ def load_state(folder: Path) -> dict | None:
     if not path.exists():
         return None
     return torch.load(path, weights_only=True, map_location="cpu")
+
+
+def remove_partial(folder: Path) -> None:
+    """Remove what a killed job had begun to write in `folder`; for whoever holds the run's lock."""
+    for path in folder.glob(".*.part"):
+        path.unlink()
 
 
 def copy_result(source: Path, target: Path) -> None:

@@ -18,7 +18,7 @@ from autospec.data.dataset import Dataset, read_dataset
 from autospec.data.pairing import draw_swaps
 from autospec.errors import InputError
 from autospec.tables import read_tsv, write_json, write_parquet
-from autospec.training.checkpoints import copy_result, load_state, locked_folder, run_key, save_state
+from autospec.training.checkpoints import copy_result, load_state, locked_folder, remove_partial, run_key, save_state
 from autospec.training.loop import Run, seed_of
 from autospec.training.prepare import prepare
 
@@ -81,6 +81,8 @@ def train_seeds(
         inputs = checksums | {"split": hashlib.sha256(split.to_csv(index=False).encode()).hexdigest()}
         key = run_key(identity | settings | {"seed": seed, "device": device.type}, inputs)
         with locked_folder(checkpoints, key) as store:
+            for place in (store, Path(folder)):
+                remove_partial(place)
             if all((store / name).exists() for name in _FILES):
                 logger.info("seed %d: already trained", seed)
             else:

@@ -1,0 +1,87 @@
+import re
+
+import pytest
+
+from autospec import configuration, estimate
+
+CONFIG = {
+    "seeds": 3,
+    "datasets": {
+        "waves": {"source": "sinusoid", "groups": {"slow": ["slow-early"], "fast": ["fast-early"]}, "length": 12},
+        "brains": {
+            "source": "freesurfer", "path": "nowhere", "groups": {"control": ["control"], "patient": ["patient"]},
+        },
+    },
+    "comparisons": {
+        "groups": [{"dataset": "waves", "model": "rnn", "task": "autoencoding"}],
+        "tasks": [{"dataset": "brains", "model": "mlp"}],
+    },
+    "models": {"rnn": {"hidden": 3, "batch": 8}, "mlp": {"widths": [4, 2]}},
+    "training": {"epochs": 10},
+    "statistics": {"labelings": 20},
+}  # fmt: skip
+
+
+@pytest.fixture
+def config(tmp_path):
+    return configuration.complete(CONFIG | {"output": str(tmp_path / "results")})
+
+
+def test_every_network_is_listed_and_the_total_is_their_sum(config, capsys):
+    estimate._report(config, 2)
+    *rows, last = capsys.readouterr().out.splitlines()[1:]
+    assert [row.split()[0].split("_task-")[0] for row in rows] == [
+        "data-waves_model-rnn", "data-brains_model-mlp", "data-brains_model-mlp"
+    ]  # fmt: skip
+    assert [row.split()[1] for row in rows] == ["configured", "assumed", "assumed"]
+    seconds = sum(3 * float(row.split()[3]) + estimate._SECONDS_A_JOB for row in rows)
+    assert last.startswith("3 networks, 3 seeds, 10 epochs")
+    assert float(re.search(r"([\d.]+) hours of", last)[1]) == pytest.approx(seconds / 3600, abs=0.006)
+
+
+def test_a_real_epoch_is_on_the_line_through_the_two_that_were_timed(config, monkeypatch):
+    """240 series, 192 of them in training, are 24 batches of 8: one costs 1 s and each further one 0.5 s."""
+
+    def epoch(settings, people, sample, classes, device):
+        batches = people // 8
+        assert sample == (12, 1) and settings["statistics"]["labelings"] == 20
+        part = {"spectra": 0.2 * batches, "labelings": 0.1 * batches, "rest": 0.7 + 0.2 * batches}
+        return part | {"bytes": 1000.0, "parameters": 7}
+
+    monkeypatch.setattr(estimate, "_epoch", epoch)
+    run = configuration.runs(config)[0]
+    people, sample, _ = estimate.form(config, "waves")
+    cost = estimate.measure(config, run, people, sample)
+    assert cost["spectra"] == pytest.approx(10 * 24 * 0.2)
+    assert cost["labelings"] == pytest.approx(10 * 24 * 0.1)
+    assert cost["seconds"] == pytest.approx(10 * (0.7 + 24 * 0.5))
+    assert (cost["bytes"], cost["parameters"]) == (10_000, 7)
+
+
+def test_prepared_data_have_their_true_form(config, prepared_files, tmp_path):
+    files = prepared_files((9, 5))
+    folder = tmp_path / "results" / "preprocessed" / "brains"
+    folder.mkdir(parents=True)
+    for name, path in (("data.parquet", files["data"]), ("pairs.tsv", files["pairs"])):
+        (folder / name).write_bytes(open(path, "rb").read())
+    assert estimate.form(config, "brains") == (32, (9, 5), "prepared")
+
+
+def test_a_configuration_that_is_not_there_is_told_in_one_line(tmp_path):
+    with pytest.raises(SystemExit, match="none.yaml: no such configuration file"):
+        estimate.main(["--configfile", str(tmp_path / "none.yaml")])
+
+
+def test_the_simulated_forms_are_those_that_the_simulators_write():
+    from autospec.data.simulate_fmri import COMPONENTS, VOLUMES
+
+    assert estimate.SIMULATED["fmri"] == (VOLUMES, len(COMPONENTS))
+    # 39 subcortical volumes; volume and thickness of 34 regions on each side.
+    assert estimate.SIMULATED["freesurfer"] == (39 + 2 * 34 * 2,)
+
+
+def test_a_shipped_configuration_can_be_estimated_without_its_data(repository):
+    config = configuration.read_configuration(repository / "config" / "abide.yaml")
+    for name in config["datasets"]:
+        people, sample, known = estimate.form(config | {"output": "nowhere"}, name)
+        assert people > 0 and len(sample) in (1, 2) and known == "assumed"

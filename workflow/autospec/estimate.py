@@ -1,0 +1,179 @@
+"""What a configuration will cost, measured on this machine: ``python -m autospec.estimate --configfile FILE``.
+
+Each network is trained for two short epochs of random numbers in the form of its data, one of a single batch and
+one of four; a line through the two gives the cost of a real epoch. What the labelings take is measured apart. Data
+that are prepared or described by the configuration have their true form; of others that form is assumed, and so
+the table says. Preprocessing, statistics and figures are not counted; they take minutes.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from autospec import configuration
+from autospec.errors import InputError
+from autospec.jobs import limit_threads
+
+#: What is assumed of data that are nowhere yet: people, and the form of one (features, or time and components).
+ASSUMED = {
+    "freesurfer": (1000, (200,)),
+    "freesurfer_tables": (1000, (200,)),
+    "fmri": (150, (150, 53)),
+    "timecourses": (150, (150, 100)),
+}
+#: The form of one simulated person: 68 subcortical volumes and regions times two measures; 120 volumes.
+SIMULATED = {"freesurfer": (175,), "fmri": (120, 20)}
+_CLASSES = {"digits": 10, "mnist": 10, "sinusoid": 4}
+_IMAGES = {"digits": (1797, (1, 8, 8)), "mnist": (70000, (1, 28, 28))}
+# Importing torch, reading the data and copying the results, once a job.
+_SECONDS_A_JOB = 6.0
+_BATCHES = (1, 4)
+
+
+def form(config: dict, name: str) -> tuple[int, tuple[int, ...], str]:
+    """People, the form of one, and where that is known from: `prepared`, `configured` or `assumed`."""
+    dataset = config["datasets"][name]
+    source = dataset["source"]
+    folder = Path(config["output"], "preprocessed", name)
+    if (folder / "data.parquet").exists() and (folder / "pairs.tsv").exists():
+        from autospec.data.dataset import read_dataset
+        from autospec.tables import read_tsv
+
+        return len(read_tsv(folder / "pairs.tsv")), read_dataset(folder / "data.parquet").values.shape[1:], "prepared"
+    if source == "sinusoid":
+        return dataset["series"], (dataset["length"], 1), "configured"
+    if source in _IMAGES:
+        people, sample = _IMAGES[source]
+        return min(dataset.get("limit", people), people), sample, "configured"
+    if "simulate" in dataset:
+        return dataset["simulate"]["subjects"], SIMULATED[source], "configured"
+    return *ASSUMED.get(source, ASSUMED["timecourses"]), "assumed"
+
+
+def measure(config: dict, run: dict, people: int, sample: tuple[int, ...]) -> dict:
+    """The cost of one seed of a run.
+
+    Returns
+    -------
+    dict
+        `parameters`; `seconds`, and those of them for `spectra` and `labelings`; `bytes` of its tables.
+    """
+    import torch
+
+    from autospec.training.runs import choose_device
+
+    torch.set_num_threads(1)
+    statistics = configuration.recorded(config, run)
+    settings = run | {
+        "seed": 0,
+        "model_options": config["models"][run["model"]],
+        "training": config["training"] | {"epochs": 2},
+        "statistics": statistics,
+    }
+    batch, training = settings["model_options"]["batch"], config["training"]
+    classes = _CLASSES.get(config["datasets"][run["dataset"]]["source"], 2)
+    device = choose_device(training["device"])
+    short, long = (_epoch(settings, count * batch, sample, classes, device) for count in _BATCHES)
+    train = max(batch, round(people * (1 - training["test_share"])))
+    steps = -(-train // batch)
+    labeled = -(-steps // statistics["labelings_every"])
+    labeled_long = -(-_BATCHES[1] // statistics["labelings_every"])
+
+    def at(part: str, wanted: int, measured: int) -> float:
+        each = max(0.0, long[part] - short[part]) / (measured - 1) if measured > 1 else short[part]
+        return short[part] + each * (wanted - 1)
+
+    labelings = at("labelings", labeled, labeled_long)
+    spectra = at("spectra", steps, _BATCHES[1])
+    seconds = labelings + spectra + at("rest", steps, _BATCHES[1])
+    epochs = training["epochs"]
+    return {
+        "parameters": long["parameters"],
+        "seconds": seconds * epochs,
+        "spectra": spectra * epochs,
+        "labelings": labelings * epochs,
+        "bytes": long["bytes"] * epochs,
+    }
+
+
+def _epoch(settings: dict, people: int, sample: tuple[int, ...], classes: int, device) -> dict:
+    """The second epoch of a run on `people` simulated people, and a quarter as many to test on."""
+    import numpy as np
+
+    from autospec.tables import write_parquet
+    from autospec.training.loop import Run
+    from autospec.training.prepare import Prepared
+
+    generator = np.random.default_rng(0)
+    numbers = {"train": people, "test": 2 * max(1, people // 8)}
+    prepared = Prepared(
+        values={part: generator.normal(size=(n, *sample)).astype(np.float32) for part, n in numbers.items()},
+        targets={part: np.arange(n) % classes for part, n in numbers.items()},
+        is_other={part: np.arange(n) % 2 == 1 for part, n in numbers.items()},
+        pairs=np.arange(people // 2),
+        classes=[str(number) for number in range(classes)],
+        labels_used=False,
+    )
+    labelings = settings["statistics"]["labelings"]
+    swaps = generator.random((labelings, people // 2)) < 0.5 if labelings else None
+    run = Run(prepared, ("reference", "other"), swaps, settings, device)
+    run.train_epoch()
+    before, begun = dict(run.monitor.seconds), time.perf_counter()
+    run.train_epoch()
+    seconds = time.perf_counter() - begun
+    spent = {part: run.monitor.seconds[part] - before[part] for part in before}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, table in (("spectra", run.monitor.table()), ("labelings", run.monitor.labeling_table())):
+            write_parquet(table, Path(folder, name))
+        size = sum(path.stat().st_size for path in Path(folder).iterdir())
+    run.monitor.close()
+    parameters = sum(weight.numel() for weight in run.model.parameters())
+    return spent | {"rest": seconds - sum(spent.values()), "bytes": size / 2, "parameters": parameters}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Print what each run and all of them together will take."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--configfile", default="config/config.yaml")
+    parser.add_argument("--cores", type=int, default=1, help="jobs at a time")
+    given = parser.parse_args(arguments)
+    try:
+        config = configuration.read_configuration(given.configfile)
+        _report(config, given.cores)
+    except InputError as error:
+        sys.exit(f"Error: {error}")
+
+
+def _report(config: dict, cores: int) -> None:
+    # The activation does not change the cost.
+    known: dict[tuple, dict] = {}
+    seconds, size, seeds = 0.0, 0.0, config["seeds"]
+    print(f"{'run':78} {'data':>10} {'parameters':>10} {'s a seed':>9} {'spectra':>8} {'labelings':>9} {'MB':>7}")
+    runs = configuration.runs(config)
+    for run in runs:
+        people, sample, known_from = form(config, run["dataset"])
+        recorded = configuration.recorded(config, run)["labelings"]
+        key = (*(run[part] for part in ("dataset", "model", "task", "shape")), recorded)
+        if key not in known:
+            known[key] = measure(config, run, people, sample)
+        cost = known[key]
+        share = {part: cost[part] / cost["seconds"] for part in ("spectra", "labelings")}
+        print(
+            f"{configuration.run_name(run):78} {known_from:>10} {cost['parameters']:10,} {cost['seconds']:9.1f} "
+            f"{share['spectra']:8.0%} {share['labelings']:9.0%} {cost['bytes'] / 1e6:7.2f}",
+            flush=True,
+        )
+        seconds += seeds * cost["seconds"] + _SECONDS_A_JOB
+        size += seeds * cost["bytes"]
+    print(
+        f"{len(runs)} networks, {seeds} seeds, {config['training']['epochs']} epochs: {seconds / 3600:.2f} hours of "
+        f"training on one core, {seconds / 3600 / cores:.2f} on {cores} job(s) at a time; "
+        f"{2 * size / 1e9:.2f} GB of tables, with the copies that the checkpoints keep."
+    )
+
+
+if __name__ == "__main__":
+    limit_threads(1)
+    main()
