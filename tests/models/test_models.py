@@ -1,8 +1,11 @@
+import math
+
 import pytest
 import torch
 from torch import nn
 
 from autospec.models import build_model
+from autospec.models.bert import sinusoids
 from autospec.models.rnn import Pass
 
 SIZES = {
@@ -118,3 +121,10 @@ def test_a_convolution_over_time_sees_components_as_channels_and_halves_the_time
     assert code.shape == (2, 3, 3)  # 9 -> 5 -> 3
     deep = built("cnn", shape="deep")
     assert deep.encoder(torch.randn(2, 9, 6).mT).shape == (2, 3, 3)
+
+
+def test_positions_begin_as_sines_and_cosines_of_the_place():
+    """Place 3 of width 4: sin 3, cos 3, sin 0.03, cos 0.03."""
+    expected = torch.tensor([math.sin(3), math.cos(3), math.sin(0.03), math.cos(0.03)])
+    torch.testing.assert_close(sinusoids(5, 4)[3], expected)
+    assert sinusoids(5, 3).shape == (5, 3)

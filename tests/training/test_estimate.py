@@ -39,23 +39,29 @@ def test_every_network_is_listed_and_the_total_is_their_sum(config, capsys):
     assert float(re.search(r"([\d.]+) hours of", last)[1]) == pytest.approx(seconds / 3600, abs=0.006)
 
 
-def test_a_real_epoch_is_on_the_line_through_the_two_that_were_timed(config, monkeypatch):
-    """240 series, 192 of them in training, are 24 batches of 8: one costs 1 s and each further one 0.5 s."""
+@pytest.mark.parametrize(("every", "labeled"), [(1, 10 * 0.1 + 230 * 0.05), (48, 5 * 0.1)])
+def test_a_real_run_is_on_the_line_through_the_two_epochs_that_were_timed(config, monkeypatch, every, labeled):
+    """240 series, 192 of them in training, are 24 batches of 8, 240 in ten epochs.
+
+    Every step labeled: ten epochs with one, at 0.1 s, and 230 steps more at 0.05 s. Every 48th: five of them.
+    """
+    config["statistics"]["labelings_every"] = every
 
     def epoch(settings, people, sample, classes, device):
         batches = people // 8
         assert sample == (12, 1) and settings["statistics"]["labelings"] == 20
-        part = {"spectra": 0.2 * batches, "labelings": 0.1 * batches, "rest": 0.7 + 0.2 * batches}
-        return part | {"bytes": 1000.0, "parameters": 7}
+        part = {"spectra": 0.2 * batches, "labelings": {1: 0.1, 4: 0.15}[batches], "rest": 0.7 + 0.2 * batches}
+        return part | {"bytes": 1000.0, "labeling_bytes": 100.0, "parameters": 7}
 
     monkeypatch.setattr(estimate, "_epoch", epoch)
     run = configuration.runs(config)[0]
     people, sample, _ = estimate.form(config, "waves")
     cost = estimate.measure(config, run, people, sample)
     assert cost["spectra"] == pytest.approx(10 * 24 * 0.2)
-    assert cost["labelings"] == pytest.approx(10 * 24 * 0.1)
-    assert cost["seconds"] == pytest.approx(10 * (0.7 + 24 * 0.5))
-    assert (cost["bytes"], cost["parameters"]) == (10_000, 7)
+    assert cost["labelings"] == pytest.approx(labeled)
+    assert cost["seconds"] == pytest.approx(10 * (0.7 + 24 * 0.4) + labeled)
+    assert cost["bytes"] == 10_000 + 100 * (10 if every == 1 else 5)
+    assert cost["parameters"] == 7
 
 
 def test_prepared_data_have_their_true_form(config, prepared_files, tmp_path):

@@ -77,24 +77,23 @@ def measure(config: dict, run: dict, people: int, sample: tuple[int, ...]) -> di
     device = choose_device(training["device"])
     short, long = (_epoch(settings, count * batch, sample, classes, device) for count in _BATCHES)
     train = max(batch, round(people * (1 - training["test_share"])))
-    steps = -(-train // batch)
-    labeled = -(-steps // statistics["labelings_every"])
-    labeled_long = -(-_BATCHES[1] // statistics["labelings_every"])
+    steps, epochs = -(-train // batch), training["epochs"]
+    labeled = -(-steps * epochs // statistics["labelings_every"])
 
-    def at(part: str, wanted: int, measured: int) -> float:
-        each = max(0.0, long[part] - short[part]) / (measured - 1) if measured > 1 else short[part]
-        return short[part] + each * (wanted - 1)
+    def at(part: str) -> float:
+        each = max(0.0, long[part] - short[part]) / (_BATCHES[1] - 1)
+        return epochs * (short[part] + each * (steps - 1))
 
-    labelings = at("labelings", labeled, labeled_long)
-    spectra = at("spectra", steps, _BATCHES[1])
-    seconds = labelings + spectra + at("rest", steps, _BATCHES[1])
-    epochs = training["epochs"]
+    # One labeled step in each epoch that has any, then the further ones; the short epoch had one, the long one two.
+    once = min(epochs, labeled)
+    labelings = once * short["labelings"] + (labeled - once) * max(0.0, long["labelings"] - short["labelings"])
+    spectra = at("spectra")
     return {
         "parameters": long["parameters"],
-        "seconds": seconds * epochs,
-        "spectra": spectra * epochs,
-        "labelings": labelings * epochs,
-        "bytes": long["bytes"] * epochs,
+        "seconds": labelings + spectra + at("rest"),
+        "spectra": spectra,
+        "labelings": labelings,
+        "bytes": epochs * long["bytes"] + once * long["labeling_bytes"],
     }
 
 
@@ -118,19 +117,23 @@ def _epoch(settings: dict, people: int, sample: tuple[int, ...], classes: int, d
     )
     labelings = settings["statistics"]["labelings"]
     swaps = generator.random((labelings, people // 2)) < 0.5 if labelings else None
+    # One step with labelings in a single batch, two in four.
+    every = max(1, people // settings["model_options"]["batch"] // 2)
+    settings = settings | {"statistics": settings["statistics"] | {"labelings_every": every}}
     run = Run(prepared, ("reference", "other"), swaps, settings, device)
     run.train_epoch()
     before, begun = dict(run.monitor.seconds), time.perf_counter()
     run.train_epoch()
     seconds = time.perf_counter() - begun
     spent = {part: run.monitor.seconds[part] - before[part] for part in before}
+    size = {}
     with tempfile.TemporaryDirectory() as folder:
-        for name, table in (("spectra", run.monitor.table()), ("labelings", run.monitor.labeling_table())):
+        for name, table in (("bytes", run.monitor.table()), ("labeling_bytes", run.monitor.labeling_table())):
             write_parquet(table, Path(folder, name))
-        size = sum(path.stat().st_size for path in Path(folder).iterdir())
+            size[name] = Path(folder, name).stat().st_size / run.epoch
     run.monitor.close()
     parameters = sum(weight.numel() for weight in run.model.parameters())
-    return spent | {"rest": seconds - sum(spent.values()), "bytes": size / 2, "parameters": parameters}
+    return spent | size | {"rest": seconds - sum(spent.values()), "parameters": parameters}
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -9,20 +9,30 @@ from autospec.models.activations import ACTIVATIONS
 
 
 class Tokens(nn.Module):
-    """A token of `width` numbers for each time point, and the class token before them; learned positions."""
+    """A token of `width` numbers for each time point, and the class token before them; learned positions.
+
+    Positions begin as sinusoids (Vaswani et al. 2017), which few epochs do not find by themselves.
+    """
 
     def __init__(self, time: int, components: int, width: int):
         super().__init__()
         self.project = nn.Linear(components, width)
         self.first = nn.Parameter(0.02 * torch.randn(width))
         self.masked = nn.Parameter(0.02 * torch.randn(width))
-        self.positions = nn.Parameter(0.02 * torch.randn(1 + time, width))
+        self.positions = nn.Parameter(sinusoids(1 + time, width))
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         tokens = self.project(x)  # (n, t, p) -> (n, t, d)
         if mask is not None:
             tokens = torch.where(mask[..., None], self.masked, tokens)
         return torch.cat([self.first.expand(len(x), 1, -1), tokens], dim=1) + self.positions  # (n, 1 + t, d)
+
+
+def sinusoids(places: int, width: int) -> torch.Tensor:
+    """Sine and cosine of every place at wavelengths from 2 pi to 20000 pi: (places, width)."""
+    columns = torch.arange(width)
+    angles = torch.arange(places)[:, None] * 10_000.0 ** (-2 * (columns // 2) / width)
+    return torch.where(columns % 2 == 0, angles.sin(), angles.cos())
 
 
 class Block(nn.Module):

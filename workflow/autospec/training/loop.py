@@ -98,7 +98,7 @@ class Run:
         order = torch.from_numpy(np.concatenate(batches)).to(self.device)
         indices = order.split([len(rows) for rows in batches])
         for number, (rows, index) in enumerate(zip(batches, indices, strict=True)):
-            relabeled = self.labelings is not None and number % every == 0
+            relabeled = self.labelings is not None and (self.epoch * len(batches) + number) % every == 0
             labelings = self.labelings[:, torch.from_numpy(rows)] if relabeled else None
             with self.monitor.observe(self.labels[rows], labelings) as step:
                 losses = self._losses(self.x["train"][index], self.target["train"][index])
