@@ -9,9 +9,12 @@ from stats_files import by_pandas, edit, write_parcellation
 
 from autospec.data.dataset import feature_table, read_dataset, write_dataset
 from autospec.data.freesurfer import read
+from autospec.data.pairing import pair_people
 from autospec.data.quality import clean_features, robust_z
 from autospec.data.simulate_freesurfer import write_cohort
+from autospec.data.splits import split_pairs
 from autospec.errors import InputError
+from autospec.training.prepare import prepare
 
 OPTIONS = {
     "source": "freesurfer",
@@ -116,6 +119,28 @@ def test_volumes_can_be_divided_by_head_size_person_by_person(cohort):
     fewer, _, _ = read("name", options | {"head_size": "proportion", "missing_subjects": "drop"}, cohort)
     kept = (divided.people["subject"] != "sub-0002").to_numpy()
     np.testing.assert_array_equal(fewer.values, divided.values[kept])
+
+
+def test_residuals_after_the_head_size_of_the_files_are_fitted_on_training_people(tmp_path):
+    write_cohort(tmp_path / "raw", subjects=40, effect=1.0, seed=4)
+    dataset, _, _ = read("name", OPTIONS, tmp_path / "raw")
+    pairs, _ = pair_people(dataset, exact=["sex"], seed=0)
+    split = split_pairs(pairs, dataset.people, [0], 0.25)
+    prepared = prepare(dataset, pairs, split, residualise=["head_size"])
+    order = pairs.merge(split, on="pair").sort_values("pair", kind="stable")
+    position = {subject: row for row, subject in enumerate(dataset.people["subject"])}
+    rows = {
+        part: [position[subject] for subject in order.loc[order["part"] == part, "subject"]]
+        for part in ("train", "test")
+    }
+    sizes = dataset.people["head_size"].to_numpy() / 1e6
+    design = {part: np.stack([np.ones(len(chosen)), sizes[chosen]], axis=1) for part, chosen in rows.items()}
+    values = dataset.values.astype(np.float64)
+    slopes = np.linalg.lstsq(design["train"], values[rows["train"]], rcond=None)[0]
+    left = {part: values[chosen] - design[part] @ slopes for part, chosen in rows.items()}
+    for part in ("train", "test"):
+        expected = (left[part] - left["train"].mean(axis=0)) / left["train"].std(axis=0)
+        np.testing.assert_allclose(prepared.values[part], expected, rtol=1e-3, atol=1e-4)
 
 
 def test_dividing_by_a_head_size_that_is_not_known_is_refused(cohort):
