@@ -513,7 +513,7 @@ def test_a_failure_on_the_second_thread_reaches_the_training_loop(monkeypatch):
     def fail(*arguments):
         raise MemoryError("no memory for the spectra")
 
-    monkeypatch.setattr("autospec.spectra.solver.solve_steps", fail)
+    monkeypatch.setattr("autospec.spectra.cores.StepSolver.solve", fail)
     model = nn.Sequential(nn.Linear(8, 5))
     monitor = SpectralMonitor(model)
     x, labels = batch((8,))

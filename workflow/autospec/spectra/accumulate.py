@@ -1,4 +1,4 @@
-"""Running means of spectra over the observed steps of an epoch (Welford's method)."""
+"""Running means of spectra over the observed steps of an epoch (Welford's method, by blocks of steps)."""
 
 import numpy as np
 
@@ -16,17 +16,19 @@ class RunningSpectrum:
         self.squares = np.zeros(0)
 
     def add(self, values: np.ndarray) -> None:
-        """Take one step's spectrum, (r,)."""
-        if len(values) > len(self.mean):
-            missing = len(values) - len(self.mean)
+        """Take the spectra of k steps, (k, r)."""
+        count, length = values.shape
+        if length > len(self.mean):
+            missing = length - len(self.mean)
             # r zeros in each of the earlier steps leave both moments at zero.
             self.mean, self.squares = np.pad(self.mean, (0, missing)), np.pad(self.squares, (0, missing))
-        elif len(values) < len(self.mean):
-            values = np.pad(values, (0, len(self.mean) - len(values)))
-        self.steps += 1
-        difference = values - self.mean
-        self.mean = self.mean + difference / self.steps
-        self.squares = self.squares + difference * (values - self.mean)
+        elif length < len(self.mean):
+            values = np.pad(values, ((0, 0), (0, len(self.mean) - length)))
+        mean = values.mean(axis=0)
+        difference, total = mean - self.mean, self.steps + count
+        self.squares = self.squares + ((values - mean) ** 2).sum(axis=0) + difference**2 * (self.steps * count / total)
+        self.mean = self.mean + difference * (count / total)
+        self.steps = total
 
     def deviation(self) -> np.ndarray:
         """Standard deviation over the steps (n in the denominator), (r,)."""

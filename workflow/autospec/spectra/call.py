@@ -10,7 +10,7 @@ class NotObserved(Exception):
     """A layer, or a call of it, that cannot be observed; the message is the reason."""
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(slots=True)
 class Call:
     """What went into a layer, what came out, and the gradients that came back.
 
@@ -45,6 +45,8 @@ class Call:
 
 def tensors_in(value) -> list[torch.Tensor]:
     """All tensors of nested tuples and lists, in order."""
+    if type(value) is tuple and len(value) == 1 and isinstance(value[0], torch.Tensor):
+        return [value[0]]
     if isinstance(value, torch.Tensor):
         return [value]
     if isinstance(value, tuple | list):

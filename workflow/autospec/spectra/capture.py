@@ -11,6 +11,7 @@ from autospec.spectra.call import Call, NotObserved, add_gradient, kept, tensors
 from autospec.spectra.factors import FormedFactors, SharedFactors, join_calls
 from autospec.spectra.grouped import GroupedStep, grouped_forward
 from autospec.spectra.layers import kind_of
+from autospec.spectra.layers.kind import Kind
 
 logger = logging.getLogger(__name__)
 
@@ -39,14 +40,13 @@ class Capture:
     def __init__(self, model: nn.Module, batch_first: bool = True, rows_wanted: bool = True):
         self.rows_wanted = rows_wanted
         self.grouped = GroupedStep()
-        self._forwards: dict[str, object] = {}
         self.layers: dict[str, nn.Module] = {}
         self.left_out: dict[str, str] = {}
+        self._layers: dict[str, _Layer] = {}
         self._handles: list = []
         self._replaced: list[nn.Module] = []
         self._calls: list[Call] = []
         self._started: dict[int, dict] = {}
-        self._batch_first: dict[str, bool] = {}
         inside: tuple[str, ...] = ()
         for name, module in model.named_modules():
             if name.startswith(inside):
@@ -56,21 +56,28 @@ class Capture:
             if refusal:
                 self._leave_out(name, refusal)
             elif kind:
+                names = {weight: _join(name, weight) for weight in kind.weights(module)}
                 self.layers[name] = module
-                self._batch_first[name] = _batch_first(model, name, batch_first)
+                self._layers[name] = _Layer(name, module, kind, _batch_first(model, name, batch_first), names)
             if kind:
                 inside += (f"{name}.",) if name else ()
+        self.find_shared()
+
+    def find_shared(self) -> None:
+        """See which layers share a weight; what a model shares may change between epochs."""
+        first: dict[tuple, str] = {}
+        for layer in self._layers.values():
+            for name, weight in layer.kind.weights(layer.module).items():
+                layer.owners[name] = first.setdefault((weight.data_ptr(), weight.shape), layer.names[name])
 
     def weights(self) -> dict[str, torch.Tensor]:
         """The observed weights as matrices, by layer name; a shared one once."""
-        found, seen = {}, set()
-        for path, module in self.layers.items():
-            for name, weight in kind_of(module).weights(module).items():
-                key = (weight.data_ptr(), weight.shape)
-                if key not in seen:
-                    seen.add(key)
-                    found[_join(path, name)] = weight.detach().flatten(1)
-        return found
+        return {
+            layer.names[name]: weight.detach().flatten(1)
+            for layer in self._layers.values()
+            for name, weight in layer.kind.weights(layer.module).items()
+            if layer.owners[name] == layer.names[name]
+        }
 
     def start(self, groups: dict[str, torch.Tensor] | None = None) -> None:
         """Put the hooks on and forget the last step.
@@ -80,15 +87,16 @@ class Capture:
         """
         self._calls, self._started = [], {}
         self.grouped.begin(groups)
-        for name, module in self.layers.items():
-            forward = None if groups is None else self._faster_forward(name, module)
+        for layer in self._layers.values():
+            forward = None if groups is None else self._faster_forward(layer)
             if forward is None:
-                kind = kind_of(module)
-                self._handles.append(module.register_forward_pre_hook(self._before(kind)))
-                self._handles.append(module.register_forward_hook(self._after(name, kind), with_kwargs=True))
+                if layer.kind.before is not Kind.before:
+                    self._handles.append(layer.module.register_forward_pre_hook(self._before(layer)))
+                layer.after = layer.after or self._after(layer)
+                self._handles.append(layer.module.register_forward_hook(layer.after, with_kwargs=True))
             else:
-                module.__dict__["forward"] = forward
-                self._replaced.append(module)
+                layer.module.__dict__["forward"] = forward
+                self._replaced.append(layer.module)
 
     def stop(self) -> None:
         """Take the hooks off."""
@@ -115,28 +123,27 @@ class Capture:
         others have None.
         """
         rows: dict[str, list] = {}
-        products: dict[tuple, _Weight] = {}
+        products: dict[str, _Weight] = {}
         for call in calls:
-            kind = kind_of(call.module)
-            weights = kind.weights(call.module)
-            names = {name: _join(call.name, name) for name in weights}
+            layer = self._layers[call.name]
             if call.formed and not self.rows_wanted:
-                found = dict.fromkeys(names)
+                found = dict.fromkeys(layer.names)
             else:
                 _settle(call, loss_scale)
                 try:
-                    found = kind.factors(call, samples)
+                    found = layer.kind.factors(call, samples)
                 except NotObserved as reason:
                     self._leave_out(call.name, str(reason))
                     continue
-            for name, factors in found.items():
-                layer, weight = names[name], weights[name]
-                rows.setdefault(layer, []).append(factors)
-                product = products.setdefault((weight.data_ptr(), weight.shape), _Weight(layer))
+            for weight, factors in found.items():
+                name, owner = layer.names[weight], layer.owners[weight]
+                rows.setdefault(name, []).append(factors)
+                if owner not in products:
+                    products[owner] = _Weight(name)
                 if call.formed:
-                    product.formed.add(layer)
+                    products[owner].formed.add(name)
                 else:
-                    product.parts.setdefault(layer, []).append(factors)
+                    products[owner].parts.setdefault(name, []).append(factors)
         result: dict[str, tuple] = {}
         for layer, parts in rows.items():
             result[layer] = (None if parts[0] is None else join_calls(parts), None)
@@ -150,66 +157,87 @@ class Capture:
             self.left_out[name] = reason
             logger.warning("layer '%s' is not observed: %s", name, reason)
 
-    def _faster_forward(self, name, module):
+    def _faster_forward(self, layer: "_Layer"):
         """The forward pass to put in place of the module's own, made once; None where there is none."""
-        if name in self._forwards:
-            return self._forwards[name]
-        self._forwards[name] = None
-        forward = grouped_forward(module, name, self.grouped)
-        if forward is None:
-            return None
-        kind, plain = kind_of(module), functools.partial(type(module).forward, module)
-        before, after = self._before(kind), self._after(name, kind)
+        if layer.forward is None:
+            layer.forward = grouped_forward(layer.module, layer.name, self.grouped) or False
+            if layer.forward:
+                layer.forward = self._replacing(layer, layer.forward)
+        return layer.forward or None
+
+    def _replacing(self, layer: "_Layer", forward):
+        module, plain = layer.module, functools.partial(type(layer.module).forward, layer.module)
+        before, after = self._before(layer), self._after(layer)
 
         def replaced(*arguments, **keywords):
-            call = Call(name, module, (), (), [None], self._batch_first[name])
-            output = forward(call, *arguments, **keywords)
+            output = forward(*arguments, **keywords)
             if output is None:
                 before(module, arguments)
                 output = plain(*arguments, **keywords)
                 after(module, arguments, keywords, output)
-            elif call.formed and self.rows_wanted:
+            elif self.rows_wanted:
                 after(module, arguments, keywords, output, formed=True)
             else:
-                self._calls.append(call)
+                self._calls.append(Call(layer.name, module, (), (), [None], layer.batch_first, formed=True))
             return output
 
-        self._forwards[name] = replaced
         return replaced
 
-    def _before(self, kind):
+    def _before(self, layer: "_Layer"):
         def hook(module, arguments):
-            state = kind.before(module)
+            state = layer.kind.before(module)
             if state:
                 self._started[id(module)] = state
 
         return hook
 
-    def _after(self, name, kind):
+    def _after(self, layer: "_Layer"):
+        name, kind, batch_first = layer.name, layer.kind, layer.batch_first
+        watched = kind.after is not Kind.after
+
         def hook(module, arguments, keywords, output, formed=False):
-            arguments = tensors_in((*arguments, *keywords.values()))
+            given = tensors_in((*arguments, *keywords.values()) if keywords else arguments)
             outputs = tensors_in(output)
             call = Call(
-                name=name,
-                module=module,
-                arguments=tuple(kept(tensor) for tensor in arguments),
-                outputs=tuple(tensor.detach() for tensor in outputs),
-                gradients=[None] * len(outputs),
-                batch_first=self._batch_first[name],
-                formed=formed,
-                extra=self._started.pop(id(module), {}),
+                name,
+                module,
+                tuple([kept(tensor) for tensor in given]),
+                tuple([tensor.detach() for tensor in outputs]),
+                [None] * len(outputs),
+                batch_first,
+                formed,
+                self._started.pop(id(module), {}) if self._started else {},
             )
-            try:
-                kind.after(call, arguments, output)
-            except NotObserved as reason:
-                self._leave_out(name, str(reason))
-                return
+            if watched:
+                try:
+                    kind.after(call, given, output)
+                except NotObserved as reason:
+                    self._leave_out(name, str(reason))
+                    return
             for position, tensor in enumerate(outputs):
                 if tensor.requires_grad:
                     tensor.register_hook(_gradient_hook(call, position))
             self._calls.append(call)
 
         return hook
+
+
+@dataclasses.dataclass
+class _Layer:
+    """One observed module: its names, and what is put on it while a step is observed.
+
+    `names` and `owners` take the name of each of its weights to its layer's name, and to the name of the
+    first layer that has the same weight.
+    """
+
+    name: str
+    module: nn.Module
+    kind: type[Kind]
+    batch_first: bool
+    names: dict[str, str]
+    owners: dict[str, str] = dataclasses.field(default_factory=dict)
+    after: object = None
+    forward: object = None
 
 
 @dataclasses.dataclass
@@ -243,8 +271,12 @@ def _gradient_hook(call: Call, position: int):
 
 def _settle(call: Call, loss_scale: float) -> None:
     """Undo the loss's scale; and give in float32 what mixed precision computed in less."""
-    gradients = [gradient for gradient in (*call.gradients, *call.extra.get("gradients", {}).values())]
+    gradients = call.gradients
+    if "gradients" in call.extra:
+        gradients = [*gradients, *call.extra["gradients"].values()]
     low = next((g.dtype for g in gradients if g is not None and g.dtype in _LOW_PRECISION), None)
+    if low is None and loss_scale == 1.0:
+        return
 
     def settled(gradient):
         if gradient is None:
@@ -257,10 +289,9 @@ def _settle(call: Call, loss_scale: float) -> None:
         call.outputs = tuple(output.float() for output in call.outputs)
         if "attended" in call.extra:
             call.extra["attended"] = call.extra["attended"].float()
-    if low is not None or loss_scale != 1.0:
-        call.gradients = [settled(gradient) for gradient in call.gradients]
-        if "gradients" in call.extra:
-            call.extra["gradients"] = {key: settled(g) for key, g in call.extra["gradients"].items()}
+    call.gradients = [settled(gradient) for gradient in call.gradients]
+    if "gradients" in call.extra:
+        call.extra["gradients"] = {key: settled(g) for key, g in call.extra["gradients"].items()}
 
 
 def _join(path: str, name: str) -> str:

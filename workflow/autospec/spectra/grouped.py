@@ -10,7 +10,6 @@ Indices: n samples, t rows a sample, p inputs, q outputs, g groups.
 import torch
 from torch import _VF, nn
 
-from autospec.spectra.call import add_gradient, kept
 from autospec.spectra.layers.recurrent import run_pass
 
 
@@ -31,25 +30,6 @@ class GroupedStep:
         key = (layer, group)
         gradient = gradient.detach().flatten(1)
         self.gradients[key] = self.gradients[key] + gradient if key in self.gradients else gradient
-
-
-class KeptLinear(torch.autograd.Function):
-    """y = x W^T + b; keeps x and the gradient of y in the call, which costs less than two hooks."""
-
-    @staticmethod
-    def forward(ctx, x, weight, bias, call):
-        ctx.save_for_backward(x, weight)
-        ctx.call, ctx.has_bias = call, bias is not None
-        call.arguments = (kept(x),)
-        return nn.functional.linear(x, weight, bias)
-
-    @staticmethod
-    def backward(ctx, gradient):
-        x, weight = ctx.saved_tensors
-        ctx.call.gradients[0] = add_gradient(ctx.call.gradients[0], gradient)
-        into = gradient @ weight if ctx.needs_input_grad[0] else None
-        bias = gradient.sum(dim=0) if ctx.has_bias else None
-        return into, gradient.mT @ x, bias, None
 
 
 class GroupedLinear(torch.autograd.Function):
@@ -136,8 +116,8 @@ class GroupedRNN(torch.autograd.Function):
 def grouped_forward(module: nn.Module, name: str, step: GroupedStep):
     """A forward pass for `module` that leaves its group gradients in `step`; None where there is none.
 
-    It takes the `Call` to fill, and then the layer's own arguments. For a call that it does not serve
-    (another shape, a frozen weight, mixed precision, dropout between recurrent layers) it returns None.
+    For a call that it does not serve (another shape, one row a sample, a frozen weight, mixed precision,
+    dropout between recurrent layers) it returns None.
     """
     kind = next((kind for kind in _FORWARDS if type(module) in kind), None)
     if kind is None:
@@ -146,12 +126,9 @@ def grouped_forward(module: nn.Module, name: str, step: GroupedStep):
 
 
 def _linear(module, name, step):
-    def forward(call, x):
-        if x.dim() < 2 or x.shape[0] != step.samples or _refused(module, x):
+    def forward(x):
+        if x.dim() < 3 or x.shape[0] != step.samples or _refused(module, x):
             return None
-        if x.dim() == 2:
-            return KeptLinear.apply(x, module.weight, module.bias, call)
-        call.formed = True
         return GroupedLinear.apply(x, module.weight, module.bias, step, name)
 
     return forward
@@ -163,10 +140,9 @@ def _convolution(module, name, step):
     mode = "constant" if module.padding_mode == "zeros" else module.padding_mode
     options = (list(module.stride), list(module.padding) if plain else zeros, list(module.dilation), False, zeros)
 
-    def forward(call, x):
+    def forward(x):
         if x.dim() != len(module.kernel_size) + 2 or x.shape[0] != step.samples or _refused(module, x):
             return None
-        call.formed = True
         if not plain:
             x = nn.functional.pad(x, module._reversed_padding_repeated_twice, mode=mode)
         return GroupedConvolution.apply(x, module.weight, module.bias, (*options, module.groups), step, name)
@@ -177,10 +153,9 @@ def _convolution(module, name, step):
 def _rnn(module, name, step):
     prefix = f"{name}." if name else ""
 
-    def forward(call, x, hx=None):
+    def forward(x, hx=None):
         if not _serves(module, x, step) or module.dropout:
             return None
-        call.formed = True
         x = x if module.batch_first else x.transpose(0, 1)
         directions = (False, True) if module.bidirectional else (False,)
         finals = []
@@ -205,10 +180,9 @@ def _gated(module, name, step):
     prefix = f"{name}." if name else ""
     lstm = isinstance(module, nn.LSTM)
 
-    def forward(call, x, hx=None):
+    def forward(x, hx=None):
         if not _serves(module, x, step) or (module.dropout and module.training):
             return None
-        call.formed = True
         batch = 0 if module.batch_first else 1
         outputs, finals, order = [], [], []
         for group, samples in step.groups.items():

@@ -1,7 +1,7 @@
 """The monitor: what a training loop sees of this library."""
 
+import collections
 import contextlib
-import functools
 import logging
 import time
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from torch import nn
 from autospec.spectra.accumulate import RunningSpectrum
 from autospec.spectra.alignment import Alignments
 from autospec.spectra.capture import Capture
-from autospec.spectra.cores import StepRecord
+from autospec.spectra.cores import ALL, StepRecord
 from autospec.spectra.decompose import singular_values
 from autospec.spectra.directions import Directions
 from autospec.spectra.factors import join_steps
@@ -24,7 +24,6 @@ from autospec.spectra.solver import Solver
 from autospec.tables import SPECTRA
 
 QUANTITIES = ("activation", "adjoint", "gradient", "weight", "update")
-ALL = "all"
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +56,9 @@ class SpectralMonitor:
         labelings take the hooks.
     background : bool
         Solve the spectra on a second thread.
+    everyone : bool
+        Take the spectra of all samples together too, as group `all`. Where a layer is wide, they cost more
+        than those of the groups.
     directions : (sequence of str, int), optional
         Layers, and how many leading singular vectors of their group gradients to keep
         (``direction_table``).
@@ -98,6 +100,7 @@ class SpectralMonitor:
         batch_first: bool = True,
         path: str = "hooks",
         background: bool = True,
+        everyone: bool = True,
         directions: tuple[Sequence[str], int] | None = None,
         alignments: bool = False,
         stop_at_nonfinite: bool = False,
@@ -114,6 +117,7 @@ class SpectralMonitor:
         self.groups = groups
         self.indices = indices
         self.path = path
+        self.everyone = everyone
         self.stop_at_nonfinite = stop_at_nonfinite
         self.capture = Capture(self.model, batch_first, bool({"activation", "adjoint"} & set(quantities)))
         if not self.capture.layers:
@@ -137,6 +141,7 @@ class SpectralMonitor:
         return dict(self.capture.left_out)
 
     def _start_epoch(self) -> None:
+        self.capture.find_shared()
         self._seen: dict[str, int] = {}
         self._samples, self._steps = 0, 0
         self._labelings = EpochLabelings(self.groups, self.indices)
@@ -155,7 +160,7 @@ class SpectralMonitor:
 
         Parameters
         ----------
-        groups : sequence of str (or anything whose text is the label), length n
+        groups : sequence of str (or anything whose text is the label), or an array or tensor of labels, length n
             The group of each sample of the batch.
         labelings : Tensor of bool, (l, n), optional
             Other ways to split the batch in two; True is the second of the monitor's `groups`.
@@ -179,13 +184,13 @@ class SpectralMonitor:
         if "update" in self.quantities and not self._held:
             self._take_update()
             self._before = {name: weight.clone() for name, weight in self.capture.weights().items()}
-        step = Step([str(label) for label in groups], loss_scale)
-        if ALL in step.groups:
+        step = Step(groups, loss_scale)
+        if ALL in step.counts:
             raise ValueError(f"a group is named {ALL!r}, which is the name of everyone together; rename it")
         groups = None
         if self.path == "fast" and labelings is None and not accumulate and not self._held and loss_scale == 1.0:
             device = next(self.model.parameters()).device
-            groups = {name: samples.to(device) for name, samples in step.indices.items() if name != ALL}
+            groups = {name: samples.to(device) for name, samples in step.samples().items()}
         self.capture.start(groups)
         began_body = time.perf_counter()
         try:
@@ -211,7 +216,9 @@ class SpectralMonitor:
             held, self._held = self._held, []
             if len(held) > 1:
                 step, layers, labelings = _join_passes(held)
-            groups = step.indices
+            groups = step.samples()
+            if self.everyone:
+                groups = groups | {ALL: torch.arange(len(step.groups))}
             self._steps += 1
             self._samples += len(step.groups)
             for name, samples in groups.items():
@@ -271,8 +278,12 @@ class SpectralMonitor:
                 "singular_values": spectrum.mean.astype(np.float32),
                 "singular_values_sd": spectrum.deviation().astype(np.float32),
             }
-            for (layer, quantity, group), spectrum in running.items()
+            for (layer, quantity, group), spectrum in sorted(running.items(), key=self._place)
         ]
+
+    def _place(self, item) -> tuple:
+        (layer, quantity, group), _ = item
+        return self._depths[layer], QUANTITIES.index(quantity), group == ALL, group
 
     def _weights(self, running) -> dict:
         seen = {layer for layer, _, _ in running}
@@ -288,7 +299,7 @@ class SpectralMonitor:
         for layer, before in self._before.items():
             if layer in self._depths:
                 spectrum = self._updates.setdefault((layer, "update", ALL), RunningSpectrum())
-                spectrum.add(singular_values((now[layer] - before).cpu()).numpy())
+                spectrum.add(singular_values((now[layer] - before).cpu())[None].numpy())
         self._before = {}
 
     def _report_nonfinite(self) -> None:
@@ -353,8 +364,10 @@ class SpectralMonitor:
 class Step:
     """One observed step, as the body of ``with monitor.observe(...) as step`` sees it."""
 
-    def __init__(self, groups: list[str], loss_scale: float = 1.0):
-        self.groups = groups
+    def __init__(self, groups: Sequence[str], loss_scale: float = 1.0):
+        labels = groups.tolist() if hasattr(groups, "tolist") else groups
+        self.groups = [str(label) for label in labels]
+        self.counts = collections.Counter(self.groups)
         self.loss_scale = loss_scale
         self.sample_losses: torch.Tensor | None = None
 
@@ -364,18 +377,16 @@ class Step:
             raise ValueError(f"losses have shape {tuple(values.shape)}; wanted ({len(self.groups)},), one a sample")
         self.sample_losses = values.detach()
 
-    @functools.cached_property
-    def indices(self) -> dict[str, torch.Tensor]:
-        """Samples of each group in the order of their names, then of all together, (n_g,)."""
-        samples: dict[str, list[int]] = {name: [] for name in sorted(set(self.groups))}
-        for position, name in enumerate(self.groups):
-            samples[name].append(position)
-        return {name: torch.tensor(rows) for name, rows in samples.items()} | {ALL: torch.arange(len(self.groups))}
+    def samples(self) -> dict[str, torch.Tensor]:
+        """Samples of each group, (n_g,), in the order of the groups' names."""
+        names = sorted(self.counts)
+        order = torch.tensor(sorted(range(len(self.groups)), key=self.groups.__getitem__))
+        return dict(zip(names, order.split([self.counts[name] for name in names]), strict=True))
 
 
 def _one_spectrum(matrix: torch.Tensor) -> RunningSpectrum:
     spectrum = RunningSpectrum()
-    spectrum.add(singular_values(matrix.cpu()).numpy())
+    spectrum.add(singular_values(matrix.cpu())[None].numpy())
     return spectrum
 
 

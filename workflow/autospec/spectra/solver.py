@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from autospec.spectra.accumulate import RunningSpectrum
-from autospec.spectra.cores import Key, StepRecord, solve_steps
+from autospec.spectra.cores import Key, StepRecord, StepSolver
 
 # Steps are solved sixteen at a time, sooner where they hold much memory. The division depends on
 # counts and sizes alone, so that the same run gives the same bytes under any load.
@@ -30,7 +30,8 @@ class Solver:
     """
 
     def __init__(self, quantities: tuple[str, ...], background: bool, others: tuple = ()):
-        self.quantities, self.others = quantities, others
+        self.others = others
+        self._solver = StepSolver(quantities)
         self.running: dict[Key, RunningSpectrum] = {}
         #: (step of the epoch, key) of the first spectrum that was not finite, or None.
         self.first_nonfinite: tuple[int, Key] | None = None
@@ -98,13 +99,16 @@ class Solver:
 
     def _take(self, records: list[StepRecord]) -> None:
         with torch.no_grad():
-            solved = solve_steps(records, self.quantities)
+            solved = self._solver.solve(records)
             for other in self.others:
                 for record in records:
                     other.take(record)
-        for spectra in solved:
-            self._solved += 1
-            for key, values in spectra.items():
+        bad = []
+        for key, parts in solved.items():
+            for steps, values in parts:
                 self.running.setdefault(key, RunningSpectrum()).add(values)
-                if self.first_nonfinite is None and np.isnan(values).any():
-                    self.first_nonfinite = (self._solved, key)
+                if np.isnan(values).any():
+                    bad.append((self._solved + 1 + steps[np.isnan(values).any(axis=1).argmax()], key))
+        if bad and self.first_nonfinite is None:
+            self.first_nonfinite = min(bad, key=lambda found: found[0])
+        self._solved += len(records)
