@@ -12,7 +12,7 @@ class NotObserved(Exception):
 
 @dataclasses.dataclass(slots=True)
 class Call:
-    """What went into a layer, what came out, and the gradients that came back.
+    """What went into a layer, and the gradients that came back.
 
     Attributes
     ----------
@@ -21,10 +21,8 @@ class Call:
     module : nn.Module
     arguments : tuple of Tensor
         Detached, in the order of the call.
-    outputs : tuple of Tensor
-        Detached.
     gradients : list of Tensor or None
-        Of each output, summed over backward passes.
+        Of each of its outputs, summed over backward passes.
     batch_first : bool
         Whether samples come before time in what the layer sees, where it does not say so itself.
     formed : bool
@@ -36,7 +34,6 @@ class Call:
     name: str
     module: nn.Module
     arguments: tuple[torch.Tensor, ...]
-    outputs: tuple[torch.Tensor, ...]
     gradients: list[torch.Tensor | None]
     batch_first: bool = True
     formed: bool = False

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import logging
+from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -79,24 +80,25 @@ class Capture:
             if layer.owners[name] == layer.names[name]
         }
 
-    def start(self, groups: dict[str, torch.Tensor] | None = None) -> None:
+    def start(self, groups: Callable[[], dict[str, torch.Tensor]] | None = None) -> None:
         """Put the hooks on and forget the last step.
 
-        With `groups`, the samples of each group, layers that have a faster forward pass take that
-        instead of hooks.
+        With `groups`, which gives the samples of each group, layers that have a faster forward pass take that
+        instead of hooks, until one of their calls is not of the kind that it serves.
         """
         self._calls, self._started = [], {}
-        self.grouped.begin(groups)
+        faster = [] if groups is None else [layer for layer in self._layers.values() if self._has_faster(layer)]
+        self.grouped.begin(groups() if faster else None)
+        for layer in faster:
+            layer.module.__dict__["forward"] = layer.forward
+            self._replaced.append(layer.module)
         for layer in self._layers.values():
-            forward = None if groups is None else self._faster_forward(layer)
-            if forward is None:
-                if layer.kind.before is not Kind.before:
-                    self._handles.append(layer.module.register_forward_pre_hook(self._before(layer)))
-                layer.after = layer.after or self._after(layer)
-                self._handles.append(layer.module.register_forward_hook(layer.after, with_kwargs=True))
-            else:
-                layer.module.__dict__["forward"] = forward
-                self._replaced.append(layer.module)
+            if groups is not None and layer.forward:
+                continue
+            if layer.kind.before is not Kind.before:
+                self._handles.append(layer.module.register_forward_pre_hook(self._before(layer)))
+            layer.after = layer.after or self._after(layer)
+            self._handles.append(layer.module.register_forward_hook(layer.after, with_kwargs=True))
 
     def stop(self) -> None:
         """Take the hooks off."""
@@ -106,25 +108,20 @@ class Capture:
             del module.__dict__["forward"]
         self._handles, self._replaced = [], []
 
-    def take(self) -> list[Call]:
-        """The calls of this step, in the order of the forward pass."""
+    def take(self) -> "Seen":
+        """What the layers saw in this step."""
         calls, self._calls = self._calls, []
-        return calls
+        return Seen(calls, self.grouped.groups, self.grouped.gradients)
 
-    def factors(
-        self,
-        calls: list[Call],
-        samples: int,
-        loss_scale: float = 1.0,
-    ) -> dict[str, tuple]:
-        """Factors of each layer in some calls: (of its activations and adjoints, of its gradient).
+    def factors(self, seen: "Seen", samples: int, loss_scale: float = 1.0) -> dict[str, tuple]:
+        """Factors of each layer in a step: (of its activations and adjoints, of its gradient).
 
         The gradient of a weight that several layers share stands under the first one's name; the
         others have None.
         """
         rows: dict[str, list] = {}
         products: dict[str, _Weight] = {}
-        for call in calls:
+        for call in seen.calls:
             layer = self._layers[call.name]
             if call.formed and not self.rows_wanted:
                 found = dict.fromkeys(layer.names)
@@ -149,7 +146,7 @@ class Capture:
             result[layer] = (None if parts[0] is None else join_calls(parts), None)
         for product in products.values():
             own = result[product.layer][0]
-            result[product.layer] = (own, product.factors(own, self.grouped))
+            result[product.layer] = (own, product.factors(own, seen))
         return result
 
     def _leave_out(self, name: str, reason: str) -> None:
@@ -157,13 +154,12 @@ class Capture:
             self.left_out[name] = reason
             logger.warning("layer '%s' is not observed: %s", name, reason)
 
-    def _faster_forward(self, layer: "_Layer"):
-        """The forward pass to put in place of the module's own, made once; None where there is none."""
+    def _has_faster(self, layer: "_Layer") -> bool:
+        """Whether a module has a forward pass to put in place of its own, which is made once."""
         if layer.forward is None:
-            layer.forward = grouped_forward(layer.module, layer.name, self.grouped) or False
-            if layer.forward:
-                layer.forward = self._replacing(layer, layer.forward)
-        return layer.forward or None
+            forward = grouped_forward(layer.module, layer.name, self.grouped)
+            layer.forward = self._replacing(layer, forward) if forward else False
+        return bool(layer.forward)
 
     def _replacing(self, layer: "_Layer", forward):
         module, plain = layer.module, functools.partial(type(layer.module).forward, layer.module)
@@ -172,13 +168,14 @@ class Capture:
         def replaced(*arguments, **keywords):
             output = forward(*arguments, **keywords)
             if output is None:
+                layer.forward = False
                 before(module, arguments)
                 output = plain(*arguments, **keywords)
                 after(module, arguments, keywords, output)
             elif self.rows_wanted:
                 after(module, arguments, keywords, output, formed=True)
             else:
-                self._calls.append(Call(layer.name, module, (), (), [None], layer.batch_first, formed=True))
+                self._calls.append(Call(layer.name, module, (), [None], layer.batch_first, formed=True))
             return output
 
         return replaced
@@ -202,7 +199,6 @@ class Capture:
                 name,
                 module,
                 tuple([kept(tensor) for tensor in given]),
-                tuple([tensor.detach() for tensor in outputs]),
                 [None] * len(outputs),
                 batch_first,
                 formed,
@@ -223,9 +219,43 @@ class Capture:
 
 
 @dataclasses.dataclass
+class Seen:
+    """What the layers saw in one step.
+
+    Attributes
+    ----------
+    calls : list of Call
+        In the order of the forward pass.
+    groups : dict of str to Tensor
+        Samples of each group, where group gradients were formed in the backward pass.
+    gradients : dict of (str, str) to Tensor
+        Those, by layer and group.
+    """
+
+    calls: list[Call]
+    groups: dict[str, torch.Tensor]
+    gradients: dict[tuple[str, str], torch.Tensor]
+
+    @property
+    def bytes(self) -> int:
+        """Memory held, in bytes."""
+        held = [*self.gradients.values()]
+        for call in self.calls:
+            held += [*call.arguments, *(gradient for gradient in call.gradients if gradient is not None)]
+            held += call.extra.get("parameters", {}).values()
+        return sum(tensor.nbytes for tensor in held)
+
+    @property
+    def at_once(self) -> bool:
+        """Whether its factors have to be taken on the training thread: dropout is drawn again from its generator."""
+        return any("random" in call.extra for call in self.calls)
+
+
+@dataclasses.dataclass
 class _Layer:
     """One observed module: its names, and what is put on it while a step is observed.
 
+    `forward` is a faster forward pass, False where there is none, None where nobody has looked.
     `names` and `owners` take the name of each of its weights to its layer's name, and to the name of the
     first layer that has the same weight.
     """
@@ -236,8 +266,8 @@ class _Layer:
     batch_first: bool
     names: dict[str, str]
     owners: dict[str, str] = dataclasses.field(default_factory=dict)
-    after: object = None
-    forward: object = None
+    after: Callable | None = None
+    forward: Callable | bool | None = None
 
 
 @dataclasses.dataclass
@@ -248,14 +278,14 @@ class _Weight:
     parts: dict[str, list] = dataclasses.field(default_factory=dict)
     formed: set[str] = dataclasses.field(default_factory=set)
 
-    def factors(self, own, grouped: GroupedStep):
+    def factors(self, own, seen: Seen):
         """Factors of its gradient; `own` are those of the first layer's rows."""
         unformed = [part for parts in self.parts.values() for part in parts]
         if not self.formed:
             return own if set(self.parts) == {self.layer} else SharedFactors(unformed)
         totals = {}
-        for group, samples in grouped.groups.items():
-            here = [grouped.gradients[layer, group] for layer in self.formed if (layer, group) in grouped.gradients]
+        for group, samples in seen.groups.items():
+            here = [seen.gradients[layer, group] for layer in self.formed if (layer, group) in seen.gradients]
             here += [part.gradient(samples) for part in unformed if part.adjoints is not None]
             if here:
                 totals[group] = sum(here)
@@ -286,7 +316,6 @@ def _settle(call: Call, loss_scale: float) -> None:
     if low is not None:
         # The layer itself saw its inputs in the lower precision.
         call.arguments = tuple(a.to(low).float() if a.is_floating_point() else a for a in call.arguments)
-        call.outputs = tuple(output.float() for output in call.outputs)
         if "attended" in call.extra:
             call.extra["attended"] = call.extra["attended"].float()
     call.gradients = [settled(gradient) for gradient in call.gradients]

@@ -40,12 +40,6 @@ class StepRecord:
     layers: dict[str, tuple]
     groups: dict[str, torch.Tensor]
 
-    @property
-    def bytes(self) -> int:
-        """Memory held, in bytes."""
-        parts = {id(part): part for pair in self.layers.values() for part in pair if part is not None}
-        return sum(part.bytes for part in parts.values())
-
     @functools.cached_property
     def order(self) -> torch.Tensor:
         """The samples group by group, (n,)."""

@@ -32,11 +32,6 @@ class Factors:
         """Length of the gradient's spectrum, min(q, p)."""
         return min(self.adjoints.shape[-1], self.inputs.shape[-1])
 
-    @property
-    def bytes(self) -> int:
-        """Memory held, in bytes."""
-        return sum(tensor.nbytes for tensor in (self.inputs, self.adjoints) if tensor is not None)
-
     def gradient(self, samples: torch.Tensor) -> torch.Tensor:
         """Gradient from the rows of `samples`, (n_g,), alone: G = D^T A, (q, p)."""
         return self.adjoints[samples].flatten(0, 1).mT @ self.inputs[samples].flatten(0, 1)
@@ -65,10 +60,6 @@ class FormedFactors:
     def rank(self) -> int:
         return min(self.adjoints.shape)
 
-    @property
-    def bytes(self) -> int:
-        return sum(gradient.nbytes for gradient in self.gradients.values())
-
 
 class SharedFactors:
     """A weight used by several calls: its gradient is the sum of theirs."""
@@ -82,10 +73,6 @@ class SharedFactors:
     @property
     def rank(self) -> int:
         return self.parts[0].rank
-
-    @property
-    def bytes(self) -> int:
-        return sum(part.bytes for part in self.parts)
 
     def gradient(self, samples: torch.Tensor) -> torch.Tensor:
         return sum(part.gradient(samples) for part in self.parts)
@@ -124,10 +111,6 @@ class ManySteps:
     @property
     def _reached(self) -> bool:
         return all(part is None or part.adjoints is not None for part in self.parts)
-
-    @property
-    def bytes(self) -> int:
-        return sum(part.bytes for part in self.parts if part is not None)
 
     @property
     def inputs(self) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import functools
 import logging
 import time
 from collections.abc import Iterator, Sequence
@@ -13,14 +14,14 @@ from torch import nn
 
 from autospec.spectra.accumulate import RunningSpectrum
 from autospec.spectra.alignment import Alignments
-from autospec.spectra.capture import Capture
+from autospec.spectra.capture import Capture, Seen
 from autospec.spectra.cores import ALL, StepRecord
 from autospec.spectra.decompose import singular_values
 from autospec.spectra.directions import Directions
 from autospec.spectra.factors import join_steps
 from autospec.spectra.labelings import EpochLabelings
 from autospec.spectra.record import Record
-from autospec.spectra.solver import Solver
+from autospec.spectra.solver import Epoch, Solver
 from autospec.tables import SPECTRA
 
 QUANTITIES = ("activation", "adjoint", "gradient", "weight", "update")
@@ -142,8 +143,9 @@ class SpectralMonitor:
 
     def _start_epoch(self) -> None:
         self.capture.find_shared()
-        self._seen: dict[str, int] = {}
-        self._samples, self._steps = 0, 0
+        self._device = next(self.model.parameters()).device
+        self._steps = 0
+        self._bytes: dict[int, int] = {}
         self._labelings = EpochLabelings(self.groups, self.indices)
         self._updates: dict[tuple[str, str, str], RunningSpectrum] = {}
 
@@ -185,13 +187,10 @@ class SpectralMonitor:
             self._take_update()
             self._before = {name: weight.clone() for name, weight in self.capture.weights().items()}
         step = Step(groups, loss_scale)
-        if ALL in step.counts:
+        if ALL in step.groups:
             raise ValueError(f"a group is named {ALL!r}, which is the name of everyone together; rename it")
-        groups = None
-        if self.path == "fast" and labelings is None and not accumulate and not self._held and loss_scale == 1.0:
-            device = next(self.model.parameters()).device
-            groups = {name: samples.to(device) for name, samples in step.samples().items()}
-        self.capture.start(groups)
+        fast = self.path == "fast" and labelings is None and not accumulate and not self._held and loss_scale == 1.0
+        self.capture.start(functools.partial(step.samples, self._device) if fast else None)
         began_body = time.perf_counter()
         try:
             with torch.compiler.set_stance("force_eager") if self._compiled else contextlib.nullcontext():
@@ -203,35 +202,47 @@ class SpectralMonitor:
         self.seconds["spectra"] += time.perf_counter() - begun - body
 
     def _take(self, step: "Step", labelings: torch.Tensor | None, accumulate: bool) -> None:
+        seen, samples = self.capture.take(), len(step.groups)
+        together = accumulate or self._held
+        if samples not in self._bytes:
+            self._bytes[samples] = seen.bytes
+        if self._steps and labelings is None and not together and not seen.at_once:
+            # The first step of an epoch has shown that the model is seen; the rest is for the solver's thread.
+            self._steps += 1
+            self.solver.add(functools.partial(self._record_of, seen, step), self._bytes[samples])
+            return
         with torch.no_grad():
-            layers = self.capture.factors(self.capture.take(), len(step.groups), step.loss_scale)
-            if not layers:
-                raise ValueError(
-                    f"no layer saw the {len(step.groups)} samples that have labels: give one label a sample, and "
-                    "run the forward and backward pass inside observe()"
-                )
+            layers = self._factors(seen, step)
             self._held.append((step, layers, labelings))
             if accumulate:
                 return
             held, self._held = self._held, []
             if len(held) > 1:
                 step, layers, labelings = _join_passes(held)
-            groups = step.samples()
-            if self.everyone:
-                groups = groups | {ALL: torch.arange(len(step.groups))}
             self._steps += 1
-            self._samples += len(step.groups)
-            for name, samples in groups.items():
-                self._seen[name] = self._seen.get(name, 0) + len(samples)
-            for name in layers:
-                self._depths.setdefault(name, len(self._depths))
-            self.solver.add(StepRecord(layers, groups))
+            self.solver.add(self._step_record(layers, step), len(held) * self._bytes[samples])
             if labelings is not None:
                 begun = time.perf_counter()
                 self._labelings.add(layers, torch.as_tensor(labelings, dtype=torch.bool), step.sample_losses)
                 spent = time.perf_counter() - begun
                 self.seconds["labelings"] += spent
                 self.seconds["spectra"] -= spent
+
+    def _factors(self, seen: Seen, step: "Step") -> dict[str, tuple]:
+        layers = self.capture.factors(seen, len(step.groups), step.loss_scale)
+        if not layers:
+            raise ValueError(
+                f"no layer saw the {len(step.groups)} samples that have labels: give one label a sample, and "
+                "run the forward and backward pass inside observe()"
+            )
+        return layers
+
+    def _step_record(self, layers: dict[str, tuple], step: "Step") -> StepRecord:
+        everyone = {ALL: torch.arange(len(step.groups))} if self.everyone else {}
+        return StepRecord(layers, step.samples() | everyone)
+
+    def _record_of(self, seen: Seen, step: "Step") -> StepRecord:
+        return self._step_record(self._factors(seen, step), step)
 
     def end_epoch(self) -> None:
         """Turn the running means into rows and begin the next epoch.
@@ -244,11 +255,13 @@ class SpectralMonitor:
         begun = time.perf_counter()
         if self._before:
             self._take_update()
-        running = self.solver.finish()
-        if "weight" in self.quantities and self._steps:
-            running |= self._weights(running)
-        running |= self._updates
-        self._record.add("spectra", pa.Table.from_pylist(self._spectra_rows(running), schema=SPECTRA))
+        epoch = self.solver.finish()
+        for name in epoch.layers:
+            self._depths.setdefault(name, len(self._depths))
+        if "weight" in self.quantities and epoch.steps:
+            epoch.running |= self._weights()
+        epoch.running |= {key: spectrum for key, spectrum in self._updates.items() if key[0] in self._depths}
+        self._record.add("spectra", pa.Table.from_pylist(self._spectra_rows(epoch), schema=SPECTRA))
         if self._directions is not None:
             self._record.add("directions", self._directions.table(self.epoch))
         if self._alignments is not None:
@@ -264,7 +277,7 @@ class SpectralMonitor:
         self._start_epoch()
         self._report_nonfinite()
 
-    def _spectra_rows(self, running: dict) -> list[dict]:
+    def _spectra_rows(self, epoch: Epoch) -> list[dict]:
         return [
             {
                 "epoch": self.epoch,
@@ -272,34 +285,32 @@ class SpectralMonitor:
                 "depth": self._depths[layer],
                 "quantity": quantity,
                 "group": group,
-                "batch": self._samples / self._steps,
-                "n": self._seen[group],
+                "batch": epoch.samples / epoch.steps,
+                "n": epoch.seen[group],
                 "steps": spectrum.steps,
                 "singular_values": spectrum.mean.astype(np.float32),
                 "singular_values_sd": spectrum.deviation().astype(np.float32),
             }
-            for (layer, quantity, group), spectrum in sorted(running.items(), key=self._place)
+            for (layer, quantity, group), spectrum in sorted(epoch.running.items(), key=self._place)
         ]
 
     def _place(self, item) -> tuple:
         (layer, quantity, group), _ = item
         return self._depths[layer], QUANTITIES.index(quantity), group == ALL, group
 
-    def _weights(self, running) -> dict:
-        seen = {layer for layer, _, _ in running}
+    def _weights(self) -> dict:
         return {
             (layer, "weight", ALL): _one_spectrum(weight)
             for layer, weight in self.capture.weights().items()
-            if layer in seen or layer in self._depths
+            if layer in self._depths
         }
 
     def _take_update(self) -> None:
         """The optimiser's step since the last observed one: W after it minus W before."""
         now = self.capture.weights()
         for layer, before in self._before.items():
-            if layer in self._depths:
-                spectrum = self._updates.setdefault((layer, "update", ALL), RunningSpectrum())
-                spectrum.add(singular_values((now[layer] - before).cpu())[None].numpy())
+            spectrum = self._updates.setdefault((layer, "update", ALL), RunningSpectrum())
+            spectrum.add(singular_values((now[layer] - before).cpu())[None].numpy())
         self._before = {}
 
     def _report_nonfinite(self) -> None:
@@ -367,7 +378,6 @@ class Step:
     def __init__(self, groups: Sequence[str], loss_scale: float = 1.0):
         labels = groups.tolist() if hasattr(groups, "tolist") else groups
         self.groups = [str(label) for label in labels]
-        self.counts = collections.Counter(self.groups)
         self.loss_scale = loss_scale
         self.sample_losses: torch.Tensor | None = None
 
@@ -377,11 +387,12 @@ class Step:
             raise ValueError(f"losses have shape {tuple(values.shape)}; wanted ({len(self.groups)},), one a sample")
         self.sample_losses = values.detach()
 
-    def samples(self) -> dict[str, torch.Tensor]:
+    def samples(self, device: torch.device | str = "cpu") -> dict[str, torch.Tensor]:
         """Samples of each group, (n_g,), in the order of the groups' names."""
-        names = sorted(self.counts)
-        order = torch.tensor(sorted(range(len(self.groups)), key=self.groups.__getitem__))
-        return dict(zip(names, order.split([self.counts[name] for name in names]), strict=True))
+        counts = collections.Counter(self.groups)
+        names = sorted(counts)
+        order = torch.tensor(sorted(range(len(self.groups)), key=self.groups.__getitem__), device=device)
+        return dict(zip(names, order.split([counts[name] for name in names]), strict=True))
 
 
 def _one_spectrum(matrix: torch.Tensor) -> RunningSpectrum:

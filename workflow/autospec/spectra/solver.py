@@ -1,7 +1,10 @@
 """Gathers observed steps and solves their spectra, beside the training thread or on it."""
 
+import collections
+import dataclasses
 import queue
 import threading
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -14,6 +17,28 @@ from autospec.spectra.cores import Key, StepRecord, StepSolver
 _STEPS = 16
 _BYTES = 32 * 2**20
 _WAITING = 2
+
+
+@dataclasses.dataclass
+class Epoch:
+    """What the observed steps of an epoch came to.
+
+    Attributes
+    ----------
+    running : dict of (layer, quantity, group) to RunningSpectrum
+    layers : dict
+        The layers seen, as its keys, in the order of the forward pass.
+    seen : Counter
+        Samples of each group.
+    samples, steps : int
+        Samples of all steps, and how many steps there were.
+    """
+
+    running: dict[Key, RunningSpectrum] = dataclasses.field(default_factory=dict)
+    layers: dict[str, None] = dataclasses.field(default_factory=dict)
+    seen: collections.Counter = dataclasses.field(default_factory=collections.Counter)
+    samples: int = 0
+    steps: int = 0
 
 
 class Solver:
@@ -32,26 +57,26 @@ class Solver:
     def __init__(self, quantities: tuple[str, ...], background: bool, others: tuple = ()):
         self.others = others
         self._solver = StepSolver(quantities)
-        self.running: dict[Key, RunningSpectrum] = {}
+        self.epoch = Epoch()
         #: (step of the epoch, key) of the first spectrum that was not finite, or None.
         self.first_nonfinite: tuple[int, Key] | None = None
-        self._gathered: list[StepRecord] = []
-        self._bytes, self._solved = 0, 0
+        self._gathered: list[StepRecord | Callable[[], StepRecord]] = []
+        self._bytes = 0
         self._failure: BaseException | None = None
         self._queue: queue.Queue | None = None
         if background:
             self._queue = queue.Queue(_WAITING)
             threading.Thread(target=self._work, args=(self._queue,), daemon=True, name="spectra").start()
 
-    def add(self, record: StepRecord) -> None:
-        """Take one observed step."""
+    def add(self, record: StepRecord | Callable[[], StepRecord], held: int) -> None:
+        """Take one observed step, or what makes its record, which holds so many bytes."""
         self._gathered.append(record)
-        self._bytes += record.bytes
+        self._bytes += held
         if len(self._gathered) >= _STEPS or self._bytes >= _BYTES:
             self._hand_over()
 
-    def finish(self) -> dict[Key, RunningSpectrum]:
-        """Solve all that is left and give the running means; begin anew.
+    def finish(self) -> Epoch:
+        """Solve all that is left and give what the epoch came to; begin anew.
 
         Raises
         ------
@@ -62,8 +87,8 @@ class Solver:
         if self._queue is not None:
             self._queue.join()
         self._raise_failure()
-        running, self.running, self._solved = self.running, {}, 0
-        return running
+        epoch, self.epoch = self.epoch, Epoch()
+        return epoch
 
     def close(self) -> None:
         """End the second thread, after what it still has to do."""
@@ -97,8 +122,10 @@ class Solver:
             finally:
                 waiting.task_done()
 
-    def _take(self, records: list[StepRecord]) -> None:
+    def _take(self, gathered: list) -> None:
+        epoch = self.epoch
         with torch.no_grad():
+            records = [record() if callable(record) else record for record in gathered]
             solved = self._solver.solve(records)
             for other in self.others:
                 for record in records:
@@ -106,9 +133,13 @@ class Solver:
         bad = []
         for key, parts in solved.items():
             for steps, values in parts:
-                self.running.setdefault(key, RunningSpectrum()).add(values)
+                epoch.running.setdefault(key, RunningSpectrum()).add(values)
                 if np.isnan(values).any():
-                    bad.append((self._solved + 1 + steps[np.isnan(values).any(axis=1).argmax()], key))
+                    bad.append((epoch.steps + 1 + steps[np.isnan(values).any(axis=1).argmax()], key))
         if bad and self.first_nonfinite is None:
             self.first_nonfinite = min(bad, key=lambda found: found[0])
-        self._solved += len(records)
+        for record in records:
+            epoch.layers |= dict.fromkeys(record.layers)
+            epoch.seen.update({group: len(samples) for group, samples in record.groups.items()})
+            epoch.samples += len(record.order)
+        epoch.steps += len(records)

@@ -49,10 +49,6 @@ class ConvolutionFactors:
         return min(self.weight.flatten(1).shape)
 
     @property
-    def bytes(self) -> int:
-        return self.image.nbytes + (0 if self.output_gradient is None else self.output_gradient.nbytes)
-
-    @property
     def inputs(self) -> torch.Tensor:
         """Patches of all channels: (n, t, c k)."""
         return self._patches().flatten(2)

@@ -41,10 +41,6 @@ class EmbeddingFactors:
         return min(self.entries, self.width)
 
     @property
-    def bytes(self) -> int:
-        return self.tokens.nbytes + (0 if self.adjoints is None else self.adjoints.nbytes)
-
-    @property
     def inputs(self) -> torch.Tensor:
         """One-hot rows over the entries that occur: (n, t, occurring). The others are zero columns."""
         _, numbers = self.tokens.unique(return_inverse=True)

@@ -37,6 +37,8 @@ class Recurrent(Kind):
     def after(call, arguments, output):
         if not isinstance(output[0], torch.Tensor):
             raise NotObserved("it was called with a PackedSequence; pad the sequences instead")
+        # Copies, since the optimiser writes the next weights into these.
+        call.extra["parameters"] = {name: value.detach().clone() for name, value in call.module.named_parameters()}
 
     @staticmethod
     def factors(call: Call, samples: int) -> dict[str, Factors]:
@@ -50,15 +52,12 @@ class Recurrent(Kind):
 
 
 class _Replay:
-    """One call, to be run again when its factors are first asked for, perhaps on another thread.
-
-    The weights are copied, since the optimiser writes the next ones into them.
-    """
+    """One call, to be run again when its factors are first asked for, perhaps on another thread."""
 
     def __init__(self, call: Call, samples: int):
         self.module = call.module
         self.batched = call.arguments[0].dim() == 3
-        self.parameters = {name: value.detach().clone() for name, value in self.module.named_parameters()}
+        self.parameters = call.extra["parameters"]
         self.weights = {name: value for name, value in self.parameters.items() if name.startswith("weight")}
         self.inputs, self.gradient = self._sample_first(call.arguments[0]), self._sample_first(call.gradients[0])
         self.initial, self.final = self._states(call.arguments[1:]), self._states(call.gradients[1:])
@@ -76,12 +75,6 @@ class _Replay:
 
     def _states(self, tensors):
         return [None if tensor is None else tensor if self.batched else tensor.unsqueeze(1) for tensor in tensors]
-
-    @property
-    def bytes(self) -> int:
-        """Memory held before the replay, in bytes."""
-        held = (self.inputs, self.gradient, *self.initial, *self.final, *self.parameters.values())
-        return sum(tensor.nbytes for tensor in held if tensor is not None)
 
     def factors(self) -> dict[str, Factors]:
         if self._factors is None:
@@ -132,7 +125,6 @@ class _Replayed:
         self.bias = replay.module.bias and not name.startswith("weight_hr")
         self.trained = getattr(replay.module, name).requires_grad
         self.rank = min(replay.weights[name].shape)
-        self.bytes = replay.bytes // len(replay.weights)
 
     @property
     def inputs(self) -> torch.Tensor:
