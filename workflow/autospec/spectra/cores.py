@@ -13,57 +13,38 @@ import numpy as np
 import torch
 
 from autospec.spectra.decompose import gram, solve_gram, solve_pair
-from autospec.spectra.factors import Factors, FormedFactors
+from autospec.spectra.factors import FormedFactors
+from autospec.spectra.stacks import ALL, Cores, Key, Stack, stackable
 from autospec.spectra.workspace import Workspace
-
-#: The name of everyone together.
-ALL = "all"
-
-# Above this many rows a layer's products are large enough to be computed step by step.
-_FEW_ROWS = 512
 
 # Cores are solved when they hold this many bytes, so that memory is bounded whatever the number of layers.
 _BYTES = 64 * 2**20
-
-Key = tuple[str, str, str]
 
 
 @dataclasses.dataclass
 class StepRecord:
     """One observed step: the factors of each layer, and the samples of each group.
 
-    `layers` maps a layer to (factors of its activations and adjoints, or None where those are not wanted;
-    factors of its gradient, or None); `groups` maps a group to sample indices, (n_g,), none of them empty.
-    Those of ALL, where everyone together is wanted too, come last; the other groups divide the samples.
+    Attributes
+    ----------
+    layers : dict of str to (factors or None, factors or None)
+        Factors of a layer's activations and adjoints, None where those are not wanted, and of its gradient.
+    order : list of int, length n
+        The samples group by group.
+    counts : dict of str to int
+        Samples of each group, in that order and none zero; last those of ALL, where everyone is wanted too.
     """
 
     layers: dict[str, tuple]
-    groups: dict[str, torch.Tensor]
+    order: list[int]
+    counts: dict[str, int]
 
     @functools.cached_property
-    def order(self) -> torch.Tensor:
-        """The samples group by group, (n,)."""
-        return torch.cat([samples for group, samples in self.groups.items() if group != ALL])
-
-    @functools.cached_property
-    def spans(self) -> dict[str, tuple[int, int]]:
-        """Where each group lies in `order`: first, and one past the last."""
-        spans, first = {}, 0
-        for group, samples in self.groups.items():
-            spans[group] = (0, len(samples)) if group == ALL else (first, first + len(samples))
-            first += len(samples)
-        return spans
-
-
-@dataclasses.dataclass
-class _Cores:
-    """Matrices to be solved, (s, m, m) each, for one key in several steps."""
-
-    key: Key
-    steps: list[int]
-    matrices: tuple[torch.Tensor, ...]
-    length: int
-    scale: float = 1.0
+    def groups(self) -> dict[str, torch.Tensor]:
+        """Samples of each group, (n_g,)."""
+        counts = {group: count for group, count in self.counts.items() if group != ALL}
+        groups = dict(zip(counts, torch.tensor(self.order).split(list(counts.values())), strict=True))
+        return groups | ({ALL: torch.arange(len(self.order))} if ALL in self.counts else {})
 
 
 class StepSolver:
@@ -77,7 +58,7 @@ class StepSolver:
     def __init__(self, quantities: tuple[str, ...]):
         self.quantities = quantities
         self._workspace = Workspace()
-        self._cores: list[_Cores] = []
+        self._cores: list[Cores] = []
 
     def solve(self, records: list[StepRecord]) -> dict[Key, list[tuple[list[int], np.ndarray]]]:
         """Solve some steps together.
@@ -92,9 +73,9 @@ class StepSolver:
         single: list[tuple[int, str]] = []
         for step, record in enumerate(records):
             for layer, (rows, product) in record.layers.items():
-                shape = _stackable(rows, product)
+                shape = stackable(rows, product)
                 if shape:
-                    stacks.setdefault((layer, *record.spans.items(), shape), []).append(step)
+                    stacks.setdefault((layer, *record.counts.items(), shape), []).append(step)
                 else:
                     single.append((step, layer))
         solved: dict[Key, list] = {}
@@ -106,71 +87,23 @@ class StepSolver:
         _solve(self._cores, solved)
         return solved
 
-    def _take(self, cores: Iterable[_Cores], solved: dict[Key, list]) -> None:
+    def _take(self, cores: Iterable[Cores], solved: dict[Key, list]) -> None:
         """Take more cores; solve those that are there if they hold much memory."""
         self._cores += cores
         if sum(matrix.nbytes for core in self._cores for matrix in core.matrices) > _BYTES:
             _solve(self._cores, solved)
             self._cores = []
 
-    def _stacked(self, layer: str, steps: list[int], records: list[StepRecord]) -> list[_Cores]:
+    def _stacked(self, layer: str, steps: list[int], records: list[StepRecord]) -> list[Cores]:
         """Cores of one layer with few rows in several steps."""
         first, product = records[steps[0]].layers[layer]
-        spans = records[steps[0]].spans
-        n, t, p = first.inputs.shape
-        inputs = self._rows("inputs", layer, steps, records)
-        adjoints = None if first.adjoints is None else self._rows("adjoints", layer, steps, records)
-        input_grams, adjoint_grams = self._grams("inputs", inputs, spans), self._grams("adjoints", adjoints, spans)
-        wanted = self.quantities if adjoints is not None else [q for q in self.quantities if q == "activation"]
-        cores = []
-        for group, (begin, end) in spans.items():
-            count = (end - begin) * t
-
-            def row_core(rows, grams, group=group, begin=begin, end=end, count=count):
-                return grams(group) if count < rows.shape[-1] else gram(rows[:, begin * t : end * t])
-
-            if "activation" in wanted:
-                core = row_core(inputs, input_grams)
-                cores.append(_Cores((layer, "activation", group), steps, (core,), min(count, p), count**-0.5))
-            if "adjoint" in wanted:
-                length = min(count, adjoints.shape[-1])
-                core = row_core(adjoints, adjoint_grams)
-                cores.append(_Cores((layer, "adjoint", group), steps, (core,), length))
-            if "gradient" in wanted and product is not None and first.trained:
-                key, rank = (layer, "gradient", group), first.rank
-                if count <= rank:
-                    cores.append(_Cores(key, steps, (input_grams(group), adjoint_grams(group)), rank))
-                else:
-                    part = slice(begin * t, end * t)
-                    cores.append(_Cores(key, steps, (gram(adjoints[:, part].mT @ inputs[:, part]),), rank))
-        return cores
-
-    def _rows(self, name: str, layer: str, steps: list[int], records: list[StepRecord]) -> torch.Tensor:
-        """What one layer saw, group by group: (s, R, p) float64."""
-        first = getattr(records[steps[0]].layers[layer][0], name)
-        n, t, p = first.shape
-        gathered = self._workspace.take("gathered", (len(steps), n, t, p), first, first.dtype)
-        for target, step in zip(gathered, steps, strict=True):
-            matrix = getattr(records[step].layers[layer][0], name)
-            torch.index_select(matrix, 0, records[step].order.to(matrix.device), out=target)
-        wide = self._workspace.take(name, (len(steps), n * t, p), first, torch.float64)
-        return wide.copy_(gathered.view(len(steps), n * t, p))
-
-    def _grams(self, name: str, rows: torch.Tensor | None, spans: dict[str, tuple[int, int]]):
-        """A function from a group to the Gram matrix of its rows, (s, n_g t, n_g t), made when first asked for."""
-        t = 0 if rows is None else rows.shape[1] // max(end for _, end in spans.values())
-
-        @functools.cache
-        def grams(group):
-            if ALL in spans and group != ALL:
-                part = slice(spans[group][0] * t, spans[group][1] * t)
-                return grams(ALL)[:, part, part]
-            part = rows[:, spans[group][0] * t : spans[group][1] * t]
-            shape = (*part.shape[:2], part.shape[1])
-            kept = self._workspace.take(f"{name} {group} {len(self._cores)}", shape, rows, rows.dtype)
-            return torch.bmm(part, part.mT, out=kept)
-
-        return grams
+        wanted = set(self.quantities)
+        if product is None or not first.trained:
+            wanted.discard("gradient")
+        factors = [records[step].layers[layer][0] for step in steps]
+        order, counts = torch.tensor([records[step].order for step in steps]), records[steps[0]].counts
+        number = len(self._cores)
+        return Stack(layer, steps, factors, order, counts, wanted, self._workspace, number).cores()
 
     def _one_step(self, step: int, layer: str, record: StepRecord):
         """Cores of one layer with many rows in one step: Gram matrices of what is formed."""
@@ -181,21 +114,11 @@ class StepSolver:
             matrix = rows.inputs if quantity == "activation" else rows.adjoints
             for group, core, count in _row_grams(matrix, record.groups):
                 scale = count**-0.5 if quantity == "activation" else 1.0
-                yield _Cores((layer, quantity, group), [step], (core[None],), min(count, matrix.shape[-1]), scale)
+                length = min(count, matrix.shape[-1])
+                yield Cores(layer, quantity, [group], [step], (core[None, None],), length, scale)
         if "gradient" in self.quantities and product is not None and product.trained and product.adjoints is not None:
             for group, gradient in _group_gradients(product, record.groups):
-                yield _Cores((layer, "gradient", group), [step], (gram(gradient)[None],), product.rank)
-
-
-def _stackable(rows, product) -> tuple | None:
-    """The sizes that must agree for several steps of a layer to be computed as one; None if too many rows."""
-    if type(rows) is not Factors or (product is not None and product is not rows):
-        return None
-    n, t, p = rows.inputs.shape
-    if n * t > _FEW_ROWS:
-        return None
-    q = None if rows.adjoints is None else rows.adjoints.shape[-1]
-    return n, t, p, q, product is not None and rows.trained
+                yield Cores(layer, "gradient", [group], [step], (gram(gradient)[None, None],), product.rank)
 
 
 def _row_grams(matrix: torch.Tensor, groups: dict[str, torch.Tensor]):
@@ -229,18 +152,21 @@ def _group_gradients(product, groups: dict[str, torch.Tensor]):
         yield group, gradient
 
 
-def _solve(cores: list[_Cores], solved: dict[Key, list]) -> None:
+def _solve(cores: list[Cores], solved: dict[Key, list]) -> None:
     """Solve in batches of equal kind and size, on the CPU."""
-    batches: dict[tuple, list[_Cores]] = {}
+    batches: dict[tuple, list[Cores]] = {}
     for core in cores:
         batches.setdefault((len(core.matrices), core.matrices[0].shape[-1]), []).append(core)
     for (kind, _), batch in batches.items():
-        stacks = [torch.cat([core.matrices[m].cpu() for core in batch]) for m in range(kind)]
+        stacks = [torch.cat([core.matrices[m].flatten(0, 1).cpu() for core in batch]) for m in range(kind)]
         values = (solve_gram if kind == 1 else solve_pair)(*stacks).numpy()
         position = 0
         for core in batch:
-            part = values[position : position + len(core.steps), : core.length] * core.scale
+            count = len(core.steps) * len(core.groups)
+            part = values[position : position + count, : core.length] * core.scale
             part = np.pad(part, ((0, 0), (0, core.length - part.shape[1])))
             part[np.isnan(part).any(axis=1)] = np.nan
-            position += len(core.steps)
-            solved.setdefault(core.key, []).append((core.steps, part))
+            position += count
+            for number, group in enumerate(core.groups):
+                key = (core.layer, core.quantity, group)
+                solved.setdefault(key, []).append((core.steps, part[number :: len(core.groups)]))

@@ -3,34 +3,54 @@
 Indices: n samples, t rows a sample (time steps, tokens, positions), p inputs, q outputs.
 """
 
-import dataclasses
-
 import torch
 
 
-@dataclasses.dataclass
 class Factors:
     """Inputs and adjoints of a weight W, (q, p), whose gradient is their product D^T A.
 
-    Attributes
+    Parameters
     ----------
-    inputs : Tensor, (n, t, p)
-    adjoints : Tensor, (n, t, q), or None where no gradient reached the layer
+    inputs : Tensor, (n, t, p), or (n, p) with one row a sample
+    adjoints : Tensor, (n, t, q) or (n, q), or None where no gradient reached the layer
     bias : bool
         Whether the layer has a bias, whose gradient is a column more.
     trained : bool
         Whether the weight takes a gradient.
+
+    Attributes
+    ----------
+    inputs_seen, adjoints_seen
+        Both as they were given; `inputs` and `adjoints` always have three dimensions.
     """
 
-    inputs: torch.Tensor
-    adjoints: torch.Tensor | None
-    bias: bool
-    trained: bool = True
+    def __init__(self, inputs: torch.Tensor, adjoints: torch.Tensor | None, bias: bool, trained: bool = True):
+        self.inputs_seen, self.adjoints_seen, self.bias, self.trained = inputs, adjoints, bias, trained
+
+    @property
+    def inputs(self) -> torch.Tensor:
+        return self.inputs_seen if self.inputs_seen.dim() == 3 else self.inputs_seen.unsqueeze(1)
+
+    @property
+    def adjoints(self) -> torch.Tensor | None:
+        seen = self.adjoints_seen
+        return seen if seen is None or seen.dim() == 3 else seen.unsqueeze(1)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Samples, rows a sample and inputs: n, t, p."""
+        shape = self.inputs_seen.shape
+        return tuple(shape) if len(shape) == 3 else (shape[0], 1, shape[1])
+
+    @property
+    def width(self) -> int | None:
+        """Outputs, q; None where no gradient reached the layer."""
+        return None if self.adjoints_seen is None else self.adjoints_seen.shape[-1]
 
     @property
     def rank(self) -> int:
         """Length of the gradient's spectrum, min(q, p)."""
-        return min(self.adjoints.shape[-1], self.inputs.shape[-1])
+        return min(self.width, self.inputs_seen.shape[-1])
 
     def gradient(self, samples: torch.Tensor) -> torch.Tensor:
         """Gradient from the rows of `samples`, (n_g,), alone: G = D^T A, (q, p)."""

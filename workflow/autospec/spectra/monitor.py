@@ -15,13 +15,14 @@ from torch import nn
 from autospec.spectra.accumulate import RunningSpectrum
 from autospec.spectra.alignment import Alignments
 from autospec.spectra.capture import Capture, Seen
-from autospec.spectra.cores import ALL, StepRecord
+from autospec.spectra.cores import StepRecord
 from autospec.spectra.decompose import singular_values
 from autospec.spectra.directions import Directions
 from autospec.spectra.factors import join_steps
 from autospec.spectra.labelings import EpochLabelings
 from autospec.spectra.record import Record
 from autospec.spectra.solver import Epoch, Solver
+from autospec.spectra.stacks import ALL
 from autospec.tables import SPECTRA
 
 QUANTITIES = ("activation", "adjoint", "gradient", "weight", "update")
@@ -238,8 +239,8 @@ class SpectralMonitor:
         return layers
 
     def _step_record(self, layers: dict[str, tuple], step: "Step") -> StepRecord:
-        everyone = {ALL: torch.arange(len(step.groups))} if self.everyone else {}
-        return StepRecord(layers, step.samples() | everyone)
+        everyone = {ALL: len(step.groups)} if self.everyone else {}
+        return StepRecord(layers, step.order, step.counts | everyone)
 
     def _record_of(self, seen: Seen, step: "Step") -> StepRecord:
         return self._step_record(self._factors(seen, step), step)
@@ -387,12 +388,20 @@ class Step:
             raise ValueError(f"losses have shape {tuple(values.shape)}; wanted ({len(self.groups)},), one a sample")
         self.sample_losses = values.detach()
 
-    def samples(self, device: torch.device | str = "cpu") -> dict[str, torch.Tensor]:
-        """Samples of each group, (n_g,), in the order of the groups' names."""
-        counts = collections.Counter(self.groups)
-        names = sorted(counts)
-        order = torch.tensor(sorted(range(len(self.groups)), key=self.groups.__getitem__), device=device)
-        return dict(zip(names, order.split([counts[name] for name in names]), strict=True))
+    @functools.cached_property
+    def order(self) -> list[int]:
+        """The samples group by group, in the order of the groups' names."""
+        return sorted(range(len(self.groups)), key=self.groups.__getitem__)
+
+    @functools.cached_property
+    def counts(self) -> dict[str, int]:
+        """Samples of each group, in the order of the groups' names."""
+        return dict(sorted(collections.Counter(self.groups).items()))
+
+    def samples(self, device: torch.device) -> dict[str, torch.Tensor]:
+        """Samples of each group, (n_g,), on a device."""
+        order = torch.tensor(self.order, device=device)
+        return dict(zip(self.counts, order.split(list(self.counts.values())), strict=True))
 
 
 def _one_spectrum(matrix: torch.Tensor) -> RunningSpectrum:

@@ -33,4 +33,3 @@ def mean_scale(table: pa.Table) -> pa.Table:
         rebuilt = pa.ListArray.from_arrays(offsets, pa.array(values, pa.float32()))
         table = table.set_column(table.schema.get_field_index(name), table.field(name), rebuilt.cast(column.type))
     return table
-

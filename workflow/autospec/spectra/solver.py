@@ -10,11 +10,12 @@ import numpy as np
 import torch
 
 from autospec.spectra.accumulate import RunningSpectrum
-from autospec.spectra.cores import Key, StepRecord, StepSolver
+from autospec.spectra.cores import StepRecord, StepSolver
+from autospec.spectra.stacks import Key
 
-# Steps are solved sixteen at a time, sooner where they hold much memory. The division depends on
+# Steps are solved thirty-two at a time, sooner where they hold much memory. The division depends on
 # counts and sizes alone, so that the same run gives the same bytes under any load.
-_STEPS = 16
+_STEPS = 32
 _BYTES = 32 * 2**20
 _WAITING = 2
 
@@ -140,6 +141,6 @@ class Solver:
             self.first_nonfinite = min(bad, key=lambda found: found[0])
         for record in records:
             epoch.layers |= dict.fromkeys(record.layers)
-            epoch.seen.update({group: len(samples) for group, samples in record.groups.items()})
+            epoch.seen.update(record.counts)
             epoch.samples += len(record.order)
         epoch.steps += len(records)

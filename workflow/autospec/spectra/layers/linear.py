@@ -15,8 +15,8 @@ class Linear(Kind):
 
     @staticmethod
     def factors(call: Call, samples: int) -> dict[str, Factors]:
-        inputs = sample_rows(call.arguments[0], samples, call.batch_first)
-        gradient = call.gradients[0]
-        adjoints = None if gradient is None else sample_rows(gradient, samples, call.batch_first)
-        module = call.module
+        inputs, adjoints, module = call.arguments[0], call.gradients[0], call.module
+        if inputs.dim() != 2 or len(inputs) != samples:
+            inputs = sample_rows(inputs, samples, call.batch_first)
+            adjoints = None if adjoints is None else sample_rows(adjoints, samples, call.batch_first)
         return {"": Factors(inputs, adjoints, module.bias is not None, module.weight.requires_grad)}

@@ -1,0 +1,189 @@
+"""One layer with few rows in several steps, computed as one.
+
+Calling a small operation costs more than its arithmetic, and a second thread pays for every call
+twice, since the interpreter changes hands. So the steps of a layer are put on top of one another,
+and groups of equal size beside one another.
+Indices: s steps, n samples, t rows a sample, g groups of m rows, p inputs, q outputs, r = min(p, q).
+"""
+
+import dataclasses
+
+import torch
+
+from autospec.spectra.decompose import gram
+from autospec.spectra.factors import Factors
+from autospec.spectra.workspace import Workspace
+
+#: The name of everyone together.
+ALL = "all"
+
+# Above this many rows a layer's products are large enough to be computed step by step.
+_FEW_ROWS = 512
+
+# Doubles of a layer's rows held at a time: few enough to stay near the core that works on them.
+_BLOCK = 2**18
+
+Key = tuple[str, str, str]
+
+
+@dataclasses.dataclass
+class Cores:
+    """Matrices to be solved, (s, g, k, k) each, of one layer and quantity for g groups in s steps."""
+
+    layer: str
+    quantity: str
+    groups: list[str]
+    steps: list[int]
+    matrices: tuple[torch.Tensor, ...]
+    length: int
+    scale: float = 1.0
+
+
+@dataclasses.dataclass
+class Family:
+    """Groups of equal size that lie side by side among the samples in order: [first, first + g size)."""
+
+    groups: list[str]
+    first: int
+    size: int
+
+    @property
+    def span(self) -> slice:
+        return slice(self.first, self.first + len(self.groups) * self.size)
+
+
+def families(counts: dict[str, int]) -> list[Family]:
+    """Everyone, if wanted; then all groups together where their sizes are equal, else each alone.
+
+    `counts` has the samples of each group, in the order in which they lie, and then those of ALL.
+    """
+    groups = [group for group in counts if group != ALL]
+    found = [Family([ALL], 0, counts[ALL])] if ALL in counts else []
+    if len({counts[group] for group in groups}) == 1:
+        return [*found, Family(groups, 0, counts[groups[0]])]
+    first = 0
+    for group in groups:
+        found.append(Family([group], first, counts[group]))
+        first += counts[group]
+    return found
+
+
+def stackable(rows, product) -> tuple | None:
+    """The sizes that must agree for several steps of a layer to be computed as one; None if too many rows."""
+    if type(rows) is not Factors or (product is not None and product is not rows):
+        return None
+    n, t, p = rows.shape
+    if n * t > _FEW_ROWS:
+        return None
+    return n, t, p, rows.width, product is not None and rows.trained
+
+
+class Stack:
+    """The cores of one layer in several steps.
+
+    Parameters
+    ----------
+    layer : str
+    steps : list of int
+        Positions of the steps.
+    factors : list of Factors, length s
+    order : Tensor, (s, n)
+        Samples of each step, group by group.
+    counts : dict of str to int
+        Samples of each group in that order, and of ALL if wanted.
+    quantities : set of {"activation", "adjoint", "gradient"}
+        Without `gradient` where the layer's is not wanted.
+    workspace : Workspace
+    number : int
+        Tells this stack's memory in the workspace from that of others that are not solved yet.
+    """
+
+    def __init__(self, layer, steps, factors, order, counts, quantities, workspace: Workspace, number: int):
+        self.layer, self.steps, self.factors, self.order = layer, steps, factors, order
+        self.families, self.number, self._workspace = families(counts), number, workspace
+        self.samples, self.per_sample, width = factors[0].shape
+        self.widths = {"inputs": width}
+        if factors[0].width is not None:
+            self.widths["adjoints"] = factors[0].width
+        self.quantities = quantities if "adjoints" in self.widths else quantities & {"activation"}
+        self._kept: dict[tuple, torch.Tensor] = {}
+
+    def cores(self) -> list[Cores]:
+        """What is to be solved."""
+        most = self.samples * self.per_sample * max(self.widths.values())
+        each = max(1, _BLOCK // most)
+        for first in range(0, len(self.steps), each):
+            part = slice(first, min(first + each, len(self.steps)))
+            rows = {side: self._rows(side, part) for side in self.widths}
+            for family in self.families:
+                self._reduce(family, rows, part)
+        return [core for family in self.families for core in self._cores(family)]
+
+    def _cores(self, family: Family):
+        groups, rank = family.groups, min(self.widths.values())
+        count = family.size * self.per_sample
+        for quantity, side in (("activation", "inputs"), ("adjoint", "adjoints")):
+            if quantity in self.quantities:
+                scale = count**-0.5 if quantity == "activation" else 1.0
+                length = min(count, self.widths[side])
+                core = (self._kept[side, *groups],)
+                yield Cores(self.layer, quantity, groups, self.steps, core, length, scale)
+        if "gradient" in self.quantities:
+            sides = ("inputs", "adjoints") if self._by_rows(family) else ("gradient",)
+            core = tuple(self._kept[side, *groups] for side in sides)
+            yield Cores(self.layer, "gradient", groups, self.steps, core, rank)
+
+    def _by_rows(self, family: Family) -> bool:
+        """Whether a gradient's spectrum comes from the row Gram matrices: no more rows than singular values."""
+        return family.size * self.per_sample <= min(self.widths.values())
+
+    def _rows(self, side: str, part: slice) -> torch.Tensor:
+        """What the layer saw in some of the steps, group by group: (s, n t, p) float64."""
+        seen = [getattr(factors, f"{side}_seen") for factors in self.factors[part]]
+        like, width, count = seen[0], self.widths[side], len(seen)
+        stacked = self._workspace.take("stacked", (count, *like.shape), like, like.dtype)
+        torch.stack(seen, out=stacked)
+        rows = stacked.view(count * self.samples, -1)
+        ordered = self._workspace.take("ordered", tuple(rows.shape), like, like.dtype)
+        torch.index_select(rows, 0, self._picked(part), out=ordered)
+        wide = self._workspace.take(side, (count, self.samples * self.per_sample, width), like, torch.float64)
+        return wide.copy_(ordered.view(wide.shape))
+
+    def _picked(self, part: slice) -> torch.Tensor:
+        """Rows of the stacked samples in order, (s n,)."""
+        order = self.order[part]
+        offsets = torch.arange(0, order.numel(), self.samples)[:, None]
+        return (order + offsets).flatten().to(self.factors[0].inputs_seen.device)
+
+    def _reduce(self, family: Family, rows: dict[str, torch.Tensor], part: slice) -> None:
+        """Put a family's matrices of some steps where they are kept: (s, g, k, k)."""
+        size, groups = family.size * self.per_sample, len(family.groups)
+        span = slice(family.span.start * self.per_sample, family.span.stop * self.per_sample)
+        mine = {side: matrix[:, span].unflatten(1, (groups, size)) for side, matrix in rows.items()}
+        pair = "gradient" in self.quantities and self._by_rows(family)
+        if "gradient" in self.quantities and not pair:
+            self._keep(("gradient", *family.groups), part, gram(mine["adjoints"].mT @ mine["inputs"]))
+        for quantity, side in (("activation", "inputs"), ("adjoint", "adjoints")):
+            if pair or quantity in self.quantities:
+                if pair or size < self.widths[side]:
+                    self._keep_row_grams(side, family, mine[side], part)
+                else:
+                    self._keep((side, *family.groups), part, mine[side].mT @ mine[side])
+
+    def _keep_row_grams(self, side: str, family: Family, mine: torch.Tensor, part: slice) -> None:
+        key, everyone = (side, *family.groups), self._kept.get((side, ALL))
+        if family.groups != [ALL] and everyone is not None and everyone.shape[-1] == self.samples * self.per_sample:
+            groups, size = mine.shape[1:3]
+            span = slice(family.span.start * self.per_sample, family.span.stop * self.per_sample)
+            blocks = everyone[:, 0, span, span].unflatten(2, (groups, size)).unflatten(1, (groups, size))
+            self._kept[key] = blocks.diagonal(dim1=1, dim2=3).permute(0, 3, 1, 2)
+            return
+        if key not in self._kept:
+            shape = (len(self.steps), *mine.shape[1:3], mine.shape[2])
+            self._kept[key] = self._workspace.take(f"{side} {family.groups} {self.number}", shape, mine, mine.dtype)
+        torch.bmm(mine.flatten(0, 1), mine.flatten(0, 1).mT, out=self._kept[key][part].flatten(0, 1))
+
+    def _keep(self, key: tuple, part: slice, value: torch.Tensor) -> None:
+        if key not in self._kept:
+            self._kept[key] = value.new_empty((len(self.steps), *value.shape[1:]))
+        self._kept[key][part] = value
