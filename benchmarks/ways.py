@@ -1,6 +1,6 @@
 """Ways to train with or without spectra; each trains a model of its own for an epoch and says what that cost.
 
-Every way that gives spectra gives those of each group's gradient and of everyone's, in every layer.
+Every way that gives spectra gives those of each group's gradient, in every layer.
 """
 
 import copy
@@ -16,7 +16,6 @@ from autospec.spectra.monitor import SpectralMonitor
 
 # What a way may keep in memory; one that keeps more takes fewer steps an epoch.
 _MEMORY = 2**30
-_EVERYONE = "all"
 
 
 @dataclasses.dataclass
@@ -96,8 +95,8 @@ class Plain:
 class Monitor(Plain):
     """The library's monitor, with the given options."""
 
-    def __init__(self, model: nn.Module, quantities=("gradient",), **options):
-        self.options = {"quantities": quantities} | options
+    def __init__(self, model: nn.Module, quantities=("gradient",), everyone=False, **options):
+        self.options = {"quantities": quantities, "everyone": everyone} | options
         super().__init__(model)
 
     def prepare(self):
@@ -205,13 +204,11 @@ class Store(Naive):
 
 
 def decompose(products: dict, labels: list[str]) -> dict[tuple[str, str], np.ndarray]:
-    """Singular values of each group's gradient and of everyone's by LAPACK in float32."""
+    """Singular values of each group's gradient by LAPACK in float32."""
     names = np.array(labels)
     groups = {name: torch.from_numpy(np.flatnonzero(names == name)) for name in sorted(set(labels))}
     spectra = {}
     for layer, factors in products.items():
-        gradients = {group: factors.gradient(samples) for group, samples in groups.items()}
-        gradients[_EVERYONE] = sum(gradients.values())
-        for group, gradient in gradients.items():
-            spectra[layer, group] = torch.linalg.svdvals(gradient).numpy()
+        for group, samples in groups.items():
+            spectra[layer, group] = torch.linalg.svdvals(factors.gradient(samples)).numpy()
     return spectra
