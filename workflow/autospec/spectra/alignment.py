@@ -10,7 +10,7 @@ from itertools import pairwise
 import pyarrow as pa
 import torch
 
-from autospec.spectra.cores import StepRecord
+from autospec.spectra.gather import StepRecord
 from autospec.tables import ALIGNMENTS
 
 _PARTNERS = (("query", "out_proj"), ("key", "value"))

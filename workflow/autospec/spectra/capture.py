@@ -13,6 +13,7 @@ from autospec.spectra.factors import FormedFactors, SharedFactors, join_calls
 from autospec.spectra.grouped import GroupedStep, grouped_forward
 from autospec.spectra.layers import kind_of
 from autospec.spectra.layers.kind import Kind
+from autospec.spectra.layers.linear import Linear
 
 logger = logging.getLogger(__name__)
 
@@ -198,7 +199,7 @@ class Capture:
             call = Call(
                 name,
                 module,
-                tuple([kept(tensor) for tensor in given]),
+                tuple([tensor.detach() if kind is Linear else kept(tensor) for tensor in given]),
                 [None] * len(outputs),
                 batch_first,
                 formed,
@@ -244,11 +245,6 @@ class Seen:
             held += [*call.arguments, *(gradient for gradient in call.gradients if gradient is not None)]
             held += call.extra.get("parameters", {}).values()
         return sum(tensor.nbytes for tensor in held)
-
-    @property
-    def at_once(self) -> bool:
-        """Whether its factors have to be taken on the training thread: dropout is drawn again from its generator."""
-        return any("random" in call.extra for call in self.calls)
 
 
 @dataclasses.dataclass

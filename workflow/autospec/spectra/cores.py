@@ -5,8 +5,6 @@ steps are gathered, and what has equal sizes is computed together, over layers, 
 Indices: s steps, n samples, t rows a sample, R = n t rows, p inputs, q outputs, r = min(p, q).
 """
 
-import dataclasses
-import functools
 from collections.abc import Iterable
 
 import numpy as np
@@ -14,37 +12,12 @@ import torch
 
 from autospec.spectra.decompose import gram, solve_gram, solve_pair
 from autospec.spectra.factors import FormedFactors
-from autospec.spectra.stacks import ALL, Cores, Key, Stack, stackable
+from autospec.spectra.gather import ALL, Batch, StepRecord
+from autospec.spectra.stacks import Cores, Key, Stack
 from autospec.spectra.workspace import Workspace
 
 # Cores are solved when they hold this many bytes, so that memory is bounded whatever the number of layers.
 _BYTES = 64 * 2**20
-
-
-@dataclasses.dataclass
-class StepRecord:
-    """One observed step: the factors of each layer, and the samples of each group.
-
-    Attributes
-    ----------
-    layers : dict of str to (factors or None, factors or None)
-        Factors of a layer's activations and adjoints, None where those are not wanted, and of its gradient.
-    order : list of int, length n
-        The samples group by group.
-    counts : dict of str to int
-        Samples of each group, in that order and none zero; last those of ALL, where everyone is wanted too.
-    """
-
-    layers: dict[str, tuple]
-    order: list[int]
-    counts: dict[str, int]
-
-    @functools.cached_property
-    def groups(self) -> dict[str, torch.Tensor]:
-        """Samples of each group, (n_g,)."""
-        counts = {group: count for group, count in self.counts.items() if group != ALL}
-        groups = dict(zip(counts, torch.tensor(self.order).split(list(counts.values())), strict=True))
-        return groups | ({ALL: torch.arange(len(self.order))} if ALL in self.counts else {})
 
 
 class StepSolver:
@@ -60,30 +33,22 @@ class StepSolver:
         self._workspace = Workspace()
         self._cores: list[Cores] = []
 
-    def solve(self, records: list[StepRecord]) -> dict[Key, list[tuple[list[int], np.ndarray]]]:
-        """Solve some steps together.
+    def solve(self, batch: Batch) -> dict[Key, list[tuple[list[int], np.ndarray]]]:
+        """Solve the steps of a batch together.
 
         Returns
         -------
         dict
-            (layer, quantity, group) to parts, each (positions in `records` of k steps; their descending
+            (layer, quantity, group) to parts, each (positions of k steps in the batch; their descending
             float64 singular values, (k, r)). Activations are divided by the square root of the group's rows.
         """
-        stacks: dict[tuple, list[int]] = {}
-        single: list[tuple[int, str]] = []
-        for step, record in enumerate(records):
-            for layer, (rows, product) in record.layers.items():
-                shape = stackable(rows, product)
-                if shape:
-                    stacks.setdefault((layer, *record.counts.items(), shape), []).append(step)
-                else:
-                    single.append((step, layer))
         solved: dict[Key, list] = {}
         self._cores = []
-        for (layer, *_), steps in stacks.items():
-            self._take(self._stacked(layer, steps, records), solved)
-        for step, layer in single:
-            self._take(self._one_step(step, layer, records[step]), solved)
+        for stacked in batch.stacks.values():
+            stack = Stack(stacked, set(self.quantities), self._workspace, len(self._cores))
+            self._take(stack.cores(), solved)
+        for step, layer in batch.single:
+            self._take(self._one_step(step, layer, batch.records[step]), solved)
         _solve(self._cores, solved)
         return solved
 
@@ -93,17 +58,6 @@ class StepSolver:
         if sum(matrix.nbytes for core in self._cores for matrix in core.matrices) > _BYTES:
             _solve(self._cores, solved)
             self._cores = []
-
-    def _stacked(self, layer: str, steps: list[int], records: list[StepRecord]) -> list[Cores]:
-        """Cores of one layer with few rows in several steps."""
-        first, product = records[steps[0]].layers[layer]
-        wanted = set(self.quantities)
-        if product is None or not first.trained:
-            wanted.discard("gradient")
-        factors = [records[step].layers[layer][0] for step in steps]
-        order, counts = torch.tensor([records[step].order for step in steps]), records[steps[0]].counts
-        number = len(self._cores)
-        return Stack(layer, steps, factors, order, counts, wanted, self._workspace, number).cores()
 
     def _one_step(self, step: int, layer: str, record: StepRecord):
         """Cores of one layer with many rows in one step: Gram matrices of what is formed."""

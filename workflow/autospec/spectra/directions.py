@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from autospec.spectra.cores import StepRecord
+from autospec.spectra.gather import StepRecord
 from autospec.tables import DIRECTIONS
 
 

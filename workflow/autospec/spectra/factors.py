@@ -103,6 +103,15 @@ class SharedFactors:
         return sum(torch.nn.functional.pad(gradient, (0, width - gradient.shape[-1])) for gradient in gradients)
 
 
+def secured(factors):
+    """The same factors, with copies of what may be the caller's own, who may write the next batch into it."""
+    if type(factors) is Factors:
+        return Factors(factors.inputs_seen.clone(), factors.adjoints_seen, factors.bias, factors.trained)
+    if type(factors) is SharedFactors:
+        return SharedFactors([secured(part) for part in factors.parts])
+    return factors
+
+
 def join_calls(parts: list):
     """Several calls of one layer in one step: the rows of a sample are those of all calls."""
     if len(parts) == 1:

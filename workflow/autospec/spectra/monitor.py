@@ -14,15 +14,14 @@ from torch import nn
 
 from autospec.spectra.accumulate import RunningSpectrum
 from autospec.spectra.alignment import Alignments
-from autospec.spectra.capture import Capture, Seen
-from autospec.spectra.cores import StepRecord
+from autospec.spectra.capture import Capture
 from autospec.spectra.decompose import singular_values
 from autospec.spectra.directions import Directions
-from autospec.spectra.factors import join_steps
+from autospec.spectra.factors import join_steps, secured
+from autospec.spectra.gather import ALL, StepRecord
 from autospec.spectra.labelings import EpochLabelings
 from autospec.spectra.record import Record
 from autospec.spectra.solver import Epoch, Solver
-from autospec.spectra.stacks import ALL
 from autospec.tables import SPECTRA
 
 QUANTITIES = ("activation", "adjoint", "gradient", "weight", "update")
@@ -204,46 +203,30 @@ class SpectralMonitor:
 
     def _take(self, step: "Step", labelings: torch.Tensor | None, accumulate: bool) -> None:
         seen, samples = self.capture.take(), len(step.groups)
-        together = accumulate or self._held
         if samples not in self._bytes:
             self._bytes[samples] = seen.bytes
-        if self._steps and labelings is None and not together and not seen.at_once:
-            # The first step of an epoch has shown that the model is seen; the rest is for the solver's thread.
-            self._steps += 1
-            self.solver.add(functools.partial(self._record_of, seen, step), self._bytes[samples])
-            return
         with torch.no_grad():
-            layers = self._factors(seen, step)
-            self._held.append((step, layers, labelings))
+            layers = self.capture.factors(seen, samples, step.loss_scale)
+            if not layers:
+                raise ValueError(
+                    f"no layer saw the {samples} samples that have labels: give one label a sample, and "
+                    "run the forward and backward pass inside observe()"
+                )
             if accumulate:
+                self._held.append((step, _secured(layers), labelings))
                 return
-            held, self._held = self._held, []
-            if len(held) > 1:
-                step, layers, labelings = _join_passes(held)
-            self._steps += 1
-            self.solver.add(self._step_record(layers, step), len(held) * self._bytes[samples])
+            if self._held:
+                step, layers, labelings = _join_passes([*self._held, (step, layers, labelings)])
+            held = (len(self._held) + 1) * self._bytes[samples]
+            self._held, self._steps = [], self._steps + 1
             if labelings is not None:
                 begun = time.perf_counter()
                 self._labelings.add(layers, torch.as_tensor(labelings, dtype=torch.bool), step.sample_losses)
                 spent = time.perf_counter() - begun
                 self.seconds["labelings"] += spent
                 self.seconds["spectra"] -= spent
-
-    def _factors(self, seen: Seen, step: "Step") -> dict[str, tuple]:
-        layers = self.capture.factors(seen, len(step.groups), step.loss_scale)
-        if not layers:
-            raise ValueError(
-                f"no layer saw the {len(step.groups)} samples that have labels: give one label a sample, and "
-                "run the forward and backward pass inside observe()"
-            )
-        return layers
-
-    def _step_record(self, layers: dict[str, tuple], step: "Step") -> StepRecord:
-        everyone = {ALL: len(step.groups)} if self.everyone else {}
-        return StepRecord(layers, step.order, step.counts | everyone)
-
-    def _record_of(self, seen: Seen, step: "Step") -> StepRecord:
-        return self._step_record(self._factors(seen, step), step)
+            counts = step.counts | ({ALL: len(step.groups)} if self.everyone else {})
+            self.solver.add(StepRecord(layers, step.order, counts), held)
 
     def end_epoch(self) -> None:
         """Turn the running means into rows and begin the next epoch.
@@ -408,6 +391,15 @@ def _one_spectrum(matrix: torch.Tensor) -> RunningSpectrum:
     spectrum = RunningSpectrum()
     spectrum.add(singular_values(matrix.cpu())[None].numpy())
     return spectrum
+
+
+def _secured(layers: dict[str, tuple]) -> dict[str, tuple]:
+    """Factors of a pass that others follow, for which the caller may use the same memory."""
+    result = {}
+    for layer, (rows, product) in layers.items():
+        own = secured(rows)
+        result[layer] = (own, own if product is rows else secured(product))
+    return result
 
 
 def _join_passes(held: list[tuple]) -> tuple:

@@ -4,13 +4,13 @@ import collections
 import dataclasses
 import queue
 import threading
-from collections.abc import Callable
 
 import numpy as np
 import torch
 
 from autospec.spectra.accumulate import RunningSpectrum
-from autospec.spectra.cores import StepRecord, StepSolver
+from autospec.spectra.cores import StepSolver
+from autospec.spectra.gather import Batch, Gatherer, StepRecord
 from autospec.spectra.stacks import Key
 
 # Steps are solved thirty-two at a time, sooner where they hold much memory. The division depends on
@@ -57,11 +57,11 @@ class Solver:
 
     def __init__(self, quantities: tuple[str, ...], background: bool, others: tuple = ()):
         self.others = others
+        self._gatherer = Gatherer(_STEPS, bool(others))
         self._solver = StepSolver(quantities)
         self.epoch = Epoch()
         #: (step of the epoch, key) of the first spectrum that was not finite, or None.
         self.first_nonfinite: tuple[int, Key] | None = None
-        self._gathered: list[StepRecord | Callable[[], StepRecord]] = []
         self._bytes = 0
         self._failure: BaseException | None = None
         self._queue: queue.Queue | None = None
@@ -69,11 +69,12 @@ class Solver:
             self._queue = queue.Queue(_WAITING)
             threading.Thread(target=self._work, args=(self._queue,), daemon=True, name="spectra").start()
 
-    def add(self, record: StepRecord | Callable[[], StepRecord], held: int) -> None:
-        """Take one observed step, or what makes its record, which holds so many bytes."""
-        self._gathered.append(record)
+    def add(self, record: StepRecord, held: int) -> None:
+        """Take one observed step, which holds so many bytes."""
+        with torch.no_grad():
+            self._gatherer.add(record)
         self._bytes += held
-        if len(self._gathered) >= _STEPS or self._bytes >= _BYTES:
+        if len(self._gatherer.batch.records) >= _STEPS or self._bytes >= _BYTES:
             self._hand_over()
 
     def finish(self) -> Epoch:
@@ -88,6 +89,7 @@ class Solver:
         if self._queue is not None:
             self._queue.join()
         self._raise_failure()
+        self._gatherer.forget()
         epoch, self.epoch = self.epoch, Epoch()
         return epoch
 
@@ -99,12 +101,12 @@ class Solver:
             self._queue = None
 
     def _hand_over(self) -> None:
-        records, self._gathered, self._bytes = self._gathered, [], 0
+        batch, self._bytes = self._gatherer.take(), 0
         self._raise_failure()
-        if records and self._queue is None:
-            self._take(records)
-        elif records:
-            self._queue.put(records)
+        if batch.records and self._queue is None:
+            self._take(batch)
+        elif batch.records:
+            self._queue.put(batch)
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
@@ -113,24 +115,24 @@ class Solver:
 
     def _work(self, waiting: queue.Queue) -> None:
         while True:
-            records = waiting.get()
+            batch = waiting.get()
             try:
-                if records is None:
+                if batch is None:
                     return
-                self._take(records)
+                self._take(batch)
             except BaseException as failure:
                 self._failure = failure
             finally:
                 waiting.task_done()
 
-    def _take(self, gathered: list) -> None:
-        epoch = self.epoch
+    def _take(self, batch: Batch) -> None:
+        epoch, records = self.epoch, batch.records
         with torch.no_grad():
-            records = [record() if callable(record) else record for record in gathered]
-            solved = self._solver.solve(records)
+            solved = self._solver.solve(batch)
             for other in self.others:
                 for record in records:
                     other.take(record)
+        self._gatherer.give_back(batch)
         bad = []
         for key, parts in solved.items():
             for steps, values in parts:

@@ -1,8 +1,8 @@
 """One layer with few rows in several steps, computed as one.
 
 Calling a small operation costs more than its arithmetic, and a second thread pays for every call
-twice, since the interpreter changes hands. So the steps of a layer are put on top of one another,
-and groups of equal size beside one another.
+twice, since the interpreter changes hands. So the steps of a layer are computed together, and with
+them groups of equal size.
 Indices: s steps, n samples, t rows a sample, g groups of m rows, p inputs, q outputs, r = min(p, q).
 """
 
@@ -11,14 +11,8 @@ import dataclasses
 import torch
 
 from autospec.spectra.decompose import gram
-from autospec.spectra.factors import Factors
+from autospec.spectra.gather import ALL, Stacked
 from autospec.spectra.workspace import Workspace
-
-#: The name of everyone together.
-ALL = "all"
-
-# Above this many rows a layer's products are large enough to be computed step by step.
-_FEW_ROWS = 512
 
 # Doubles of a layer's rows held at a time: few enough to stay near the core that works on them.
 _BLOCK = 2**18
@@ -68,44 +62,29 @@ def families(counts: dict[str, int]) -> list[Family]:
     return found
 
 
-def stackable(rows, product) -> tuple | None:
-    """The sizes that must agree for several steps of a layer to be computed as one; None if too many rows."""
-    if type(rows) is not Factors or (product is not None and product is not rows):
-        return None
-    n, t, p = rows.shape
-    if n * t > _FEW_ROWS:
-        return None
-    return n, t, p, rows.width, product is not None and rows.trained
-
-
 class Stack:
     """The cores of one layer in several steps.
 
     Parameters
     ----------
-    layer : str
-    steps : list of int
-        Positions of the steps.
-    factors : list of Factors, length s
-    order : Tensor, (s, n)
-        Samples of each step, group by group.
-    counts : dict of str to int
-        Samples of each group in that order, and of ALL if wanted.
+    stacked : Stacked
     quantities : set of {"activation", "adjoint", "gradient"}
-        Without `gradient` where the layer's is not wanted.
     workspace : Workspace
     number : int
         Tells this stack's memory in the workspace from that of others that are not solved yet.
     """
 
-    def __init__(self, layer, steps, factors, order, counts, quantities, workspace: Workspace, number: int):
-        self.layer, self.steps, self.factors, self.order = layer, steps, factors, order
-        self.families, self.number, self._workspace = families(counts), number, workspace
-        self.samples, self.per_sample, width = factors[0].shape
-        self.widths = {"inputs": width}
-        if factors[0].width is not None:
-            self.widths["adjoints"] = factors[0].width
+    def __init__(self, stacked: Stacked, quantities: set[str], workspace: Workspace, number: int):
+        self.stacked, self.layer, self.steps = stacked, stacked.layer, stacked.steps
+        self.families, self.number, self._workspace = families(stacked.counts), number, workspace
+        shape = stacked.inputs.shape
+        self.samples, self.per_sample = shape[1], shape[2] if len(shape) == 4 else 1
+        self.widths = {"inputs": shape[-1]}
+        if stacked.adjoints is not None:
+            self.widths["adjoints"] = stacked.adjoints.shape[-1]
         self.quantities = quantities if "adjoints" in self.widths else quantities & {"activation"}
+        if not stacked.trained:
+            self.quantities = self.quantities - {"gradient"}
         self._kept: dict[tuple, torch.Tensor] = {}
 
     def cores(self) -> list[Cores]:
@@ -139,21 +118,9 @@ class Stack:
 
     def _rows(self, side: str, part: slice) -> torch.Tensor:
         """What the layer saw in some of the steps, group by group: (s, n t, p) float64."""
-        seen = [getattr(factors, f"{side}_seen") for factors in self.factors[part]]
-        like, width, count = seen[0], self.widths[side], len(seen)
-        stacked = self._workspace.take("stacked", (count, *like.shape), like, like.dtype)
-        torch.stack(seen, out=stacked)
-        rows = stacked.view(count * self.samples, -1)
-        ordered = self._workspace.take("ordered", tuple(rows.shape), like, like.dtype)
-        torch.index_select(rows, 0, self._picked(part), out=ordered)
-        wide = self._workspace.take(side, (count, self.samples * self.per_sample, width), like, torch.float64)
-        return wide.copy_(ordered.view(wide.shape))
-
-    def _picked(self, part: slice) -> torch.Tensor:
-        """Rows of the stacked samples in order, (s n,)."""
-        order = self.order[part]
-        offsets = torch.arange(0, order.numel(), self.samples)[:, None]
-        return (order + offsets).flatten().to(self.factors[0].inputs_seen.device)
+        seen = getattr(self.stacked, side)[part]
+        shape = (len(seen), self.samples * self.per_sample, self.widths[side])
+        return self._workspace.take(side, shape, seen, torch.float64).copy_(seen.view(shape))
 
     def _reduce(self, family: Family, rows: dict[str, torch.Tensor], part: slice) -> None:
         """Put a family's matrices of some steps where they are kept: (s, g, k, k)."""

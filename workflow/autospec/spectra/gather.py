@@ -1,0 +1,159 @@
+"""Observed steps on their way to the solver.
+
+What layers with few rows saw is copied at once, sample by sample in the order of the groups, into
+memory that is used again: while it is still in the cache, and so that the training loop gets its own
+memory back, which would otherwise go cold. Of other layers a reference is kept.
+Indices: s steps, n samples, t rows a sample, p inputs, q outputs.
+"""
+
+import collections
+import dataclasses
+import functools
+
+import torch
+
+from autospec.spectra.factors import Factors, secured
+
+#: The name of everyone together.
+ALL = "all"
+
+# Above this many rows a layer's products are large enough to be computed step by step.
+_FEW_ROWS = 512
+
+
+@dataclasses.dataclass
+class StepRecord:
+    """One observed step: the factors of each layer, and the samples of each group.
+
+    Attributes
+    ----------
+    layers : dict of str to (factors or None, factors or None)
+        Factors of a layer's activations and adjoints, None where those are not wanted, and of its gradient.
+    order : list of int, length n
+        The samples group by group.
+    counts : dict of str to int
+        Samples of each group, in that order and none zero; last those of ALL, where everyone is wanted too.
+    """
+
+    layers: dict[str, tuple]
+    order: list[int]
+    counts: dict[str, int]
+
+    @functools.cached_property
+    def groups(self) -> dict[str, torch.Tensor]:
+        """Samples of each group, (n_g,)."""
+        counts = {group: count for group, count in self.counts.items() if group != ALL}
+        groups = dict(zip(counts, torch.tensor(self.order).split(list(counts.values())), strict=True))
+        return groups | ({ALL: torch.arange(len(self.order))} if ALL in self.counts else {})
+
+
+@dataclasses.dataclass
+class Stacked:
+    """What one layer with few rows saw in several steps, in the order of the groups.
+
+    Attributes
+    ----------
+    layer : str
+    counts : dict of str to int
+        Samples of each group, and last those of ALL if wanted.
+    trained : bool
+        Whether the gradient's spectra are wanted.
+    inputs : Tensor, (steps that there is room for, n, t, p)
+    adjoints : Tensor or None, with q
+    steps : list of int
+        Positions of the steps that it holds.
+    """
+
+    layer: str
+    counts: dict[str, int]
+    trained: bool
+    inputs: torch.Tensor
+    adjoints: torch.Tensor | None
+    steps: list[int] = dataclasses.field(default_factory=list)
+
+    def add(self, step: int, rows: Factors, order: torch.Tensor) -> None:
+        """Take one step."""
+        place = len(self.steps)
+        torch.index_select(rows.inputs_seen, 0, order, out=self.inputs[place])
+        if self.adjoints is not None:
+            torch.index_select(rows.adjoints_seen, 0, order, out=self.adjoints[place])
+        self.steps.append(step)
+
+
+@dataclasses.dataclass
+class Batch:
+    """Several steps, as the solver takes them: layers stacked over steps, and all others by step."""
+
+    records: list[StepRecord] = dataclasses.field(default_factory=list)
+    stacks: dict[tuple, Stacked] = dataclasses.field(default_factory=dict)
+    single: list[tuple[int, str]] = dataclasses.field(default_factory=list)
+
+
+class Gatherer:
+    """Fills batches of steps, and takes the memory of solved ones back.
+
+    Parameters
+    ----------
+    steps : int
+        Steps a batch.
+    keep_rows : bool
+        Whether records keep the factors of stacked layers too, for others than the solver.
+    """
+
+    def __init__(self, steps: int, keep_rows: bool):
+        self.steps, self.keep_rows = steps, keep_rows
+        self.batch = Batch()
+        self._free: dict[tuple, list[Stacked]] = collections.defaultdict(list)
+
+    def add(self, record: StepRecord) -> None:
+        """Take one step."""
+        step, order = len(self.batch.records), None
+        counts = tuple(record.counts.items())
+        for layer, (rows, product) in record.layers.items():
+            if not _stackable(rows, product):
+                self.batch.single.append((step, layer))
+                record.layers[layer] = (secured(rows), secured(product) if product is not rows else product)
+                if product is rows:
+                    record.layers[layer] = (record.layers[layer][0],) * 2
+                continue
+            if order is None:
+                order = torch.tensor(record.order, device=rows.inputs_seen.device)
+            trained = product is not None and rows.trained
+            key = (layer, counts, rows.inputs_seen.shape, rows.width, trained, rows.inputs_seen.dtype)
+            stack = self.batch.stacks.get(key)
+            if stack is None:
+                stack = self.batch.stacks[key] = self._stack(key, layer, record.counts, trained, rows)
+            stack.add(step, rows, order)
+            record.layers[layer] = (secured(rows),) * 2 if self.keep_rows else None
+        self.batch.records.append(record)
+
+    def take(self) -> Batch:
+        """The batch that is being filled; begin another."""
+        batch, self.batch = self.batch, Batch()
+        return batch
+
+    def give_back(self, batch: Batch) -> None:
+        """Use a solved batch's memory again."""
+        for key, stack in batch.stacks.items():
+            stack.steps = []
+            self._free[key].append(stack)
+
+    def forget(self) -> None:
+        """Let all memory go that is not in use."""
+        self._free.clear()
+
+    def _stack(self, key: tuple, layer: str, counts: dict[str, int], trained: bool, rows: Factors) -> Stacked:
+        if self._free[key]:
+            return self._free[key].pop()
+        adjoints = rows.adjoints_seen
+        inputs = rows.inputs_seen.new_empty((self.steps, *rows.inputs_seen.shape))
+        adjoints = None if adjoints is None else adjoints.new_empty((self.steps, *adjoints.shape))
+        return Stacked(layer, counts, trained, inputs, adjoints)
+
+
+def _stackable(rows, product) -> bool:
+    """Whether a layer has few rows and a weight of its own."""
+    if type(rows) is not Factors or (product is not None and product is not rows):
+        return False
+    n, t, _ = rows.shape
+    return n * t <= _FEW_ROWS
