@@ -12,6 +12,7 @@ import functools
 
 import torch
 
+from autospec.spectra.call import Call
 from autospec.spectra.factors import Factors, secured
 
 #: The name of everyone together.
@@ -71,12 +72,19 @@ class Stacked:
     adjoints: torch.Tensor | None
     steps: list[int] = dataclasses.field(default_factory=list)
 
-    def add(self, step: int, rows: Factors, order: torch.Tensor) -> None:
+    def fits(self, inputs: torch.Tensor, adjoints: torch.Tensor | None) -> bool:
+        """Whether a step's tensors have the sizes and the type of those that are here."""
+        if adjoints is None or self.adjoints is None or inputs.dtype != self.inputs.dtype:
+            return False
+        same = inputs.shape == self.inputs.shape[1:] and adjoints.shape == self.adjoints.shape[1:]
+        return same and adjoints.dtype == self.adjoints.dtype
+
+    def add(self, step: int, inputs: torch.Tensor, adjoints: torch.Tensor | None, order: torch.Tensor) -> None:
         """Take one step."""
         place = len(self.steps)
-        torch.index_select(rows.inputs_seen, 0, order, out=self.inputs[place])
-        if self.adjoints is not None:
-            torch.index_select(rows.adjoints_seen, 0, order, out=self.adjoints[place])
+        torch.index_select(inputs, 0, order, out=self.inputs[place])
+        if adjoints is not None:
+            torch.index_select(adjoints, 0, order, out=self.adjoints[place])
         self.steps.append(step)
 
 
@@ -103,14 +111,16 @@ class Gatherer:
     def __init__(self, steps: int, keep_rows: bool):
         self.steps, self.keep_rows = steps, keep_rows
         self.batch = Batch()
+        self._last: StepRecord | None = None
         self._free: dict[tuple, list[Stacked]] = collections.defaultdict(list)
 
     def add(self, record: StepRecord) -> None:
         """Take one step."""
-        step, order = len(self.batch.records), None
+        step, order, stacked_alone = len(self.batch.records), None, True
         counts = tuple(record.counts.items())
         for layer, (rows, product) in record.layers.items():
             if not _stackable(rows, product):
+                stacked_alone = False
                 self.batch.single.append((step, layer))
                 record.layers[layer] = (secured(rows), secured(product) if product is not rows else product)
                 if product is rows:
@@ -123,13 +133,33 @@ class Gatherer:
             stack = self.batch.stacks.get(key)
             if stack is None:
                 stack = self.batch.stacks[key] = self._stack(key, layer, record.counts, trained, rows)
-            stack.add(step, rows, order)
+            stack.add(step, rows.inputs_seen, rows.adjoints_seen, order)
             record.layers[layer] = (secured(rows),) * 2 if self.keep_rows else None
         self.batch.records.append(record)
 
+        self._last = record if stacked_alone and not self.keep_rows else None
+
+    def add_alike(self, calls: list[Call], order: list[int], counts: dict[str, int]) -> bool:
+        """Take a step whose calls look like those of the last one, without a look at what they are.
+
+        False, and nothing taken, where they do not, or where the last step had more than stacked layers.
+        """
+        last = self._last
+        if last is None or counts != last.counts or len(calls) != len(self.batch.stacks):
+            return False
+        stacks = self.batch.stacks.values()
+        for call, stack in zip(calls, stacks, strict=True):
+            if call.name != stack.layer or not stack.fits(call.arguments[0], call.gradients[0]):
+                return False
+        step, order = len(self.batch.records), torch.tensor(order, device=calls[0].arguments[0].device)
+        for call, stack in zip(calls, stacks, strict=True):
+            stack.add(step, call.arguments[0], call.gradients[0], order)
+        self.batch.records.append(last)
+        return True
+
     def take(self) -> Batch:
         """The batch that is being filled; begin another."""
-        batch, self.batch = self.batch, Batch()
+        batch, self.batch, self._last = self.batch, Batch(), None
         return batch
 
     def give_back(self, batch: Batch) -> None:

@@ -205,7 +205,12 @@ class SpectralMonitor:
         seen, samples = self.capture.take(), len(step.groups)
         if samples not in self._bytes:
             self._bytes[samples] = seen.bytes
+        counts = step.counts | ({ALL: samples} if self.everyone else {})
         with torch.no_grad():
+            alone = labelings is None and not accumulate and not self._held and step.loss_scale == 1.0
+            if alone and self.solver.add_alike(seen.calls, step.order, counts, self._bytes[samples]):
+                self._steps += 1
+                return
             layers = self.capture.factors(seen, samples, step.loss_scale)
             if not layers:
                 raise ValueError(

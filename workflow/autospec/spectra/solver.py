@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from autospec.spectra.accumulate import RunningSpectrum
+from autospec.spectra.call import Call
 from autospec.spectra.cores import StepSolver
 from autospec.spectra.gather import Batch, Gatherer, StepRecord
 from autospec.spectra.stacks import Key
@@ -71,8 +72,17 @@ class Solver:
 
     def add(self, record: StepRecord, held: int) -> None:
         """Take one observed step, which holds so many bytes."""
-        with torch.no_grad():
-            self._gatherer.add(record)
+        self._gatherer.add(record)
+        self._count(held)
+
+    def add_alike(self, calls: list[Call], order: list[int], counts: dict[str, int], held: int) -> bool:
+        """Take a step whose calls look like the last one's; False where they do not."""
+        if not self._gatherer.add_alike(calls, order, counts):
+            return False
+        self._count(held)
+        return True
+
+    def _count(self, held: int) -> None:
         self._bytes += held
         if len(self._gatherer.batch.records) >= _STEPS or self._bytes >= _BYTES:
             self._hand_over()
