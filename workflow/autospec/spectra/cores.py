@@ -13,6 +13,7 @@ import torch
 from autospec.spectra.decompose import gram, solve_gram, solve_pair
 from autospec.spectra.factors import FormedFactors
 from autospec.spectra.gather import ALL, Batch, StepRecord
+from autospec.spectra.rows import group_grams
 from autospec.spectra.stacks import Cores, Key, Stack
 from autospec.spectra.workspace import Workspace
 
@@ -32,6 +33,7 @@ class StepSolver:
         self.quantities = quantities
         self._workspace = Workspace()
         self._cores: list[Cores] = []
+        self._alike: dict[tuple, list[Cores]] = {}
 
     def solve(self, batch: Batch) -> dict[Key, list[tuple[list[int], np.ndarray]]]:
         """Solve the steps of a batch together.
@@ -43,7 +45,7 @@ class StepSolver:
             float64 singular values, (k, r)). Activations are divided by the square root of the group's rows.
         """
         solved: dict[Key, list] = {}
-        self._cores = []
+        self._cores, self._alike = [], {}
         for stacked in batch.stacks.values():
             stack = Stack(stacked, set(self.quantities), self._workspace, len(self._cores))
             self._take(stack.cores(), solved)
@@ -57,38 +59,39 @@ class StepSolver:
         self._cores += cores
         if sum(matrix.nbytes for core in self._cores for matrix in core.matrices) > _BYTES:
             _solve(self._cores, solved)
-            self._cores = []
+            self._cores, self._alike = [], {}
 
-    def _one_step(self, step: int, layer: str, record: StepRecord):
+    def _one_step(self, step: int, layer: str, record: StepRecord) -> list[Cores]:
         """Cores of one layer with many rows in one step: Gram matrices of what is formed."""
         rows, product = record.layers[layer]
-        for quantity in ("activation", "adjoint"):
-            if rows is None or quantity not in self.quantities or (quantity == "adjoint" and rows.adjoints is None):
-                continue
-            matrix = rows.inputs if quantity == "activation" else rows.adjoints
-            for group, core, count in _row_grams(matrix, record.groups):
-                scale = count**-0.5 if quantity == "activation" else 1.0
-                length = min(count, matrix.shape[-1])
-                yield Cores(layer, quantity, [group], [step], (core[None, None],), length, scale)
+        cores = []
+        for quantity, side in (("activation", "inputs"), ("adjoint", "adjoints")):
+            if quantity in self.quantities and rows is not None and (side == "inputs" or rows.adjoints is not None):
+                cores += self._of_rows(step, layer, quantity, side, record)
         if "gradient" in self.quantities and product is not None and product.trained and product.adjoints is not None:
             for group, gradient in _group_gradients(product, record.groups):
-                yield Cores(layer, "gradient", [group], [step], (gram(gradient)[None, None],), product.rank)
+                cores.append(Cores([layer], "gradient", [group], [step], (gram(gradient)[None, None],), product.rank))
+        return cores
+
+    def _of_rows(self, step: int, layer: str, quantity: str, side: str, record: StepRecord) -> list[Cores]:
+        """Cores of a layer's activations or adjoints; none anew where another layer saw the very same."""
+        rows = record.layers[layer][0]
+        key = (step, side, id(rows)) if hasattr(rows, "patches") else (step, side, *_place(getattr(rows, side)))
+        if key in self._alike:
+            for core in self._alike[key]:
+                core.layers.append(layer)
+            return []
+        self._alike[key] = []
+        for group, core, count, width in group_grams(rows, side, record.groups, self._workspace):
+            scale = count**-0.5 if quantity == "activation" else 1.0
+            length = min(count, width)
+            self._alike[key].append(Cores([layer], quantity, [group], [step], (core[None, None],), length, scale))
+        return self._alike[key]
 
 
-def _row_grams(matrix: torch.Tensor, groups: dict[str, torch.Tensor]):
-    """Group, Gram matrix and row count of each group's rows of (n, t, p).
-
-    Everyone's matrix is the sum of the groups' wherever theirs are (p, p).
-    """
-    total, width = 0.0, matrix.shape[-1]
-    for group, samples in groups.items():
-        count = len(samples) * matrix.shape[1]
-        if group == ALL and torch.is_tensor(total):
-            yield group, total, count
-            continue
-        core = gram(matrix[samples.to(matrix.device)].flatten(0, 1))
-        total = total + core if count > width and total is not None else None
-        yield group, core, count
+def _place(matrix: torch.Tensor) -> tuple:
+    """Where a tensor lies in memory, and how."""
+    return matrix.data_ptr(), matrix.shape, matrix.stride()
 
 
 def _group_gradients(product, groups: dict[str, torch.Tensor]):
@@ -122,5 +125,6 @@ def _solve(cores: list[Cores], solved: dict[Key, list]) -> None:
             part[np.isnan(part).any(axis=1)] = np.nan
             position += count
             for number, group in enumerate(core.groups):
-                key = (core.layer, core.quantity, group)
-                solved.setdefault(key, []).append((core.steps, part[number :: len(core.groups)]))
+                for layer in core.layers:
+                    key = (layer, core.quantity, group)
+                    solved.setdefault(key, []).append((core.steps, part[number :: len(core.groups)]))

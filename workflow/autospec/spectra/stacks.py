@@ -22,9 +22,12 @@ Key = tuple[str, str, str]
 
 @dataclasses.dataclass
 class Cores:
-    """Matrices to be solved, (s, g, k, k) each, of one layer and quantity for g groups in s steps."""
+    """Matrices to be solved, (s, g, k, k) each, of one quantity for g groups in s steps.
 
-    layer: str
+    Several layers have the same where they saw the same, as an LSTM's two weights do.
+    """
+
+    layers: list[str]
     quantity: str
     groups: list[str]
     steps: list[int]
@@ -106,11 +109,11 @@ class Stack:
                 scale = count**-0.5 if quantity == "activation" else 1.0
                 length = min(count, self.widths[side])
                 core = (self._kept[side, *groups],)
-                yield Cores(self.layer, quantity, groups, self.steps, core, length, scale)
+                yield Cores([self.layer], quantity, groups, self.steps, core, length, scale)
         if "gradient" in self.quantities:
             sides = ("inputs", "adjoints") if self._by_rows(family) else ("gradient",)
             core = tuple(self._kept[side, *groups] for side in sides)
-            yield Cores(self.layer, "gradient", groups, self.steps, core, rank)
+            yield Cores([self.layer], "gradient", groups, self.steps, core, rank)
 
     def _by_rows(self, family: Family) -> bool:
         """Whether a gradient's spectrum comes from the row Gram matrices: no more rows than singular values."""

@@ -51,11 +51,12 @@ class ConvolutionFactors:
     @property
     def inputs(self) -> torch.Tensor:
         """Patches of all channels: (n, t, c k)."""
-        return self._patches().flatten(2)
+        return self.patches().flatten(2)
 
-    def _patches(self) -> torch.Tensor:
-        """Patches by block: (n, t, b, c / b * k)."""
-        padded = nn.functional.pad(self.image, self._padding, mode=self._mode)
+    def patches(self, samples: torch.Tensor | None = None) -> torch.Tensor:
+        """Patches of some samples, or of all, by block: (n, t, b, c / b * k)."""
+        images = self.image if samples is None else self.image[self._images(samples)]
+        padded = nn.functional.pad(images, self._padding, mode=self._mode)
         axes = len(self.kernel)
         for axis in range(axes):
             span = self.dilation[axis] * (self.kernel[axis] - 1) + 1
@@ -63,12 +64,19 @@ class ConvolutionFactors:
         # (m, c, o_1.., k_1..) -> (m, o_1.., c, k_1..) -> (n, t, b, c / b * k)
         order = (0, *range(2, 2 + axes), 1, *range(2 + axes, 2 + 2 * axes))
         rows = padded.permute(order).flatten(1, axes).flatten(2)
-        return rows.reshape(self.samples, -1, self.blocks, rows.shape[-1] // self.blocks)
+        count = self.samples if samples is None else len(samples)
+        return rows.reshape(count, -1, self.blocks, rows.shape[-1] // self.blocks)
+
+    def _images(self, samples: torch.Tensor) -> torch.Tensor:
+        """Images of some samples, which have one or more each."""
+        each = len(self.image) // self.samples
+        if each == 1:
+            return samples
+        return (samples[:, None] * each + torch.arange(each, device=samples.device)).flatten()
 
     def gradient(self, samples: torch.Tensor) -> torch.Tensor:
         """Gradient from `samples` alone: (q, c / b * k)."""
-        each = len(self.image) // self.samples
-        rows = samples if each == 1 else (samples[:, None] * each + torch.arange(each, device=samples.device)).flatten()
+        rows = self._images(samples)
         image, padding = self.image[rows], self._padding
         if any(padding):
             image = nn.functional.pad(image, padding, mode=self._mode)
@@ -90,7 +98,7 @@ class ConvolutionFactors:
 
     def sample_gradients(self, with_bias: bool) -> torch.Tensor:
         """Gradient of every sample by itself: (n, q, c / b * k), plus the bias's column."""
-        patches = self._patches()
+        patches = self.patches()
         if with_bias and self.bias:
             patches = torch.cat([patches, torch.ones_like(patches[..., :1])], dim=-1)
         adjoints = self.adjoints.unflatten(-1, (self.blocks, -1))
