@@ -14,9 +14,11 @@ from autospec.spectra.cores import StepSolver
 from autospec.spectra.gather import Batch, Gatherer, StepRecord
 from autospec.spectra.stacks import Key
 
-# Steps are solved thirty-two at a time, sooner where they hold much memory. The division depends on
-# counts and sizes alone, so that the same run gives the same bytes under any load.
+# Steps are solved thirty-two at a time, sooner where they hold much memory or where a layer has so many rows
+# that its steps are computed one by one. The division depends on counts and sizes alone, so that the same run
+# gives the same bytes under any load.
 _STEPS = 32
+_STEPS_ONE_BY_ONE = 2
 _BYTES = 32 * 2**20
 _WAITING = 2
 
@@ -84,7 +86,8 @@ class Solver:
 
     def _count(self, held: int) -> None:
         self._bytes += held
-        if len(self._gatherer.batch.records) >= _STEPS or self._bytes >= _BYTES:
+        steps = _STEPS_ONE_BY_ONE if self._gatherer.batch.single else _STEPS
+        if len(self._gatherer.batch.records) >= steps or self._bytes >= _BYTES:
             self._hand_over()
 
     def finish(self) -> Epoch:
