@@ -1,12 +1,13 @@
 """nn.RNN, LSTM and GRU: adjoints replayed from what a fused kernel lets one see.
 
-Fused recurrent kernels hide the gates, so each layer and direction is run again: forward to get
-the gates, then the reverse recursion from the gradient that reached the output.
+Fused recurrent kernels hide the gates. But the hidden states of the last layer are its output, and
+from a layer's inputs and hidden states all gates come in one product; then follows the reverse
+recursion from the gradient that reached the output. Layers below the last are run again for theirs.
 Indices: n samples, t time steps, p inputs, h hidden units, k gates a unit (1, 4 or 3).
 """
 
 import torch
-from torch import nn
+from torch import _VF, nn
 
 from autospec.spectra.call import Call, NotObserved
 from autospec.spectra.factors import Factors
@@ -38,6 +39,8 @@ class Recurrent(Kind):
         if not isinstance(output[0], torch.Tensor):
             raise NotObserved("it was called with a PackedSequence; pad the sequences instead")
         # Copies, since the optimiser writes the next weights into these.
+        call.extra["output"] = output[0].detach()
+        call.extra["version"] = output[0]._version
         call.extra["parameters"] = {name: value.detach().clone() for name, value in call.module.named_parameters()}
 
     @staticmethod
@@ -60,6 +63,9 @@ class _Replay:
         self.parameters = call.extra["parameters"]
         self.weights = {name: value for name, value in self.parameters.items() if name.startswith("weight")}
         self.inputs, self.gradient = self._sample_first(call.arguments[0]), self._sample_first(call.gradients[0])
+        # Whoever changes the output in place takes the hidden states away; they are computed again then.
+        unchanged = call.extra["output"]._version == call.extra["version"]
+        self.output = self._sample_first(call.extra["output"]) if unchanged else None
         self.initial, self.final = self._states(call.arguments[1:]), self._states(call.gradients[1:])
         self.reached = any(part is not None for part in call.gradients)
         self._factors: dict[str, Factors] | None = None
@@ -96,7 +102,10 @@ class _Replay:
             passes = []
             for reverse in directions:
                 start = [state[len(directions) * layer + reverse] for state in self.initial]
-                passes.append(run_pass(module, self.parameters, layer, reverse, inputs, start))
+                known = None
+                if layer == module.num_layers - 1 and self.output is not None:
+                    known = self.output.chunk(len(directions), dim=-1)[reverse]
+                passes.append(run_pass(module, self.parameters, layer, reverse, inputs, start, known))
             layers.append(passes)
             inputs = torch.cat([run.in_time(run.hidden) for run in passes], dim=-1)
         factors = {}
@@ -142,9 +151,12 @@ class _Replayed:
 
 
 class _Pass:
-    """One layer in one direction: what its weights saw, in the order in which it read the sequence."""
+    """One layer in one direction: what its weights saw, in the order in which it read the sequence.
 
-    def __init__(self, module, parameters: dict, layer: int, reverse: bool, inputs: torch.Tensor, start: list):
+    `known` are its hidden states in time order, (n, t, h), where one has them.
+    """
+
+    def __init__(self, module, parameters: dict, layer: int, reverse: bool, inputs: torch.Tensor, start: list, known):
         self.module, self.parameters, self.reverse = module, parameters, reverse
         self.suffix = f"l{layer}" + ("_reverse" if reverse else "")
         self.inputs = self.in_time(inputs)
@@ -153,7 +165,25 @@ class _Pass:
         size = module.proj_size or module.hidden_size
         self.start = start[0] if start else inputs.new_zeros(len(inputs), size)
         self.input_adjoints = self.hidden_adjoints = None
-        self.forward(start)
+        self.hidden = self.run(start) if known is None else self.in_time(known)
+        self.previous = torch.cat([self.start.unsqueeze(1), self.hidden[:, :-1]], dim=1)
+        self.gate(start)
+
+    def run(self, start: list) -> torch.Tensor:
+        """Hidden states by the library's own kernel: (n, t, h)."""
+        kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
+        weights = [self.parameter(kind) for kind in kinds if self.parameter(kind) is not None]
+        lstm = isinstance(self.module, nn.LSTM)
+        units = (1, len(self.inputs), self.module.hidden_size)
+        states = [state.unsqueeze(0).contiguous() for state in start] or [self.start.unsqueeze(0)]
+        if lstm and not start:
+            states.append(self.inputs.new_zeros(units))
+        kernel = _VF.lstm if lstm else _VF.gru
+        given = states if lstm else states[0]
+        return kernel(self.inputs, given, weights, self.module.bias, 1, 0.0, False, False, True)[0]
+
+    def gate(self, start: list) -> None:
+        """Take from inputs and hidden states what the way back needs."""
 
     def in_time(self, sequence: torch.Tensor) -> torch.Tensor:
         """From time order to the order of reading, or back."""
@@ -161,10 +191,6 @@ class _Pass:
 
     def parameter(self, kind: str) -> torch.Tensor | None:
         return self.parameters.get(f"{kind}_{self.suffix}")
-
-    def keep(self, hidden: list[torch.Tensor]) -> None:
-        """Take the hidden states h_0 .. h_t: (n, h) each."""
-        self.previous, self.hidden = torch.stack(hidden[:-1], dim=1), torch.stack(hidden[1:], dim=1)
 
     def factors(self) -> dict[str, Factors]:
         bias = self.module.bias
@@ -182,16 +208,16 @@ class _Pass:
 
 
 class _RNNPass(_Pass):
-    """h_t = act(x_t W_ih^T + h_{t-1} W_hh^T + b)."""
+    """h_t = act(x_t W_ih^T + h_{t-1} W_hh^T + b); run by hand, which is faster than the library's kernel."""
 
-    def forward(self, start):
+    def run(self, start):
         bias = None if self.bias_ih is None else self.bias_ih + self.bias_hh
         projected = nn.functional.linear(self.inputs, self.weight_ih, bias)
         act = torch.relu if self.module.nonlinearity == "relu" else torch.tanh
         hidden = [self.start]
         for time in range(projected.shape[1]):
             hidden.append(act(torch.addmm(projected[:, time], hidden[-1], self.weight_hh.mT)))
-        self.keep(hidden)
+        return torch.stack(hidden[1:], dim=1)
 
     def backward(self, gradient, final):
         relu = self.module.nonlinearity == "relu"
@@ -205,76 +231,77 @@ class _RNNPass(_Pass):
 
 
 class _LSTMPass(_Pass):
-    """Gates i, f, g, o, stacked in this order as in the weights; a projection of h where there is one."""
+    """Gates i, f, g, o, stacked in this order as in the weights; a projection of h where there is one.
 
-    def forward(self, start):
+    Time comes first in memory, and all views are made before the loops: a step in time is a few small
+    operations, which cost their calls.
+    """
+
+    def gate(self, start):
         bias = None if self.bias_ih is None else self.bias_ih + self.bias_hh
-        projected = nn.functional.linear(self.inputs, self.weight_ih, bias)
+        raw = nn.functional.linear(self.inputs.transpose(0, 1), self.weight_ih, bias)
+        raw.flatten(0, 1).addmm_(self.previous.transpose(0, 1).flatten(0, 1), self.weight_hh.mT)
+        raw = raw.unflatten(-1, (4, -1))
+        self.gates = torch.sigmoid(raw)
+        torch.tanh(raw[:, :, 2], out=self.gates[:, :, 2])
+        i, f, g, _ = self.gates.unbind(2)
+        self.cells = torch.zeros(len(i) + 1, *i.shape[1:], dtype=i.dtype, device=i.device)
+        if start:
+            self.cells[0] = start[1]
+        added, kept, cells = _lists(i * g, f, self.cells)
+        for time in range(len(added)):
+            torch.addcmul(added[time], kept[time], cells[time], out=cells[time + 1])
         self.weight_hr = self.parameter("weight_hr")
-        cell = start[1] if start else self.inputs.new_zeros(len(self.inputs), self.module.hidden_size)
-        hidden, cells, gates = [self.start], [cell], []
-        for time in range(projected.shape[1]):
-            raw = torch.addmm(projected[:, time], hidden[-1], self.weight_hh.mT).unflatten(-1, (4, -1))
-            gate = torch.sigmoid(raw)
-            gate[:, 2] = torch.tanh(raw[:, 2])
-            cell = gate[:, 1] * cell + gate[:, 0] * gate[:, 2]
-            state = gate[:, 3] * torch.tanh(cell)
-            hidden.append(state if self.weight_hr is None else state @ self.weight_hr.mT)
-            cells.append(cell)
-            gates.append(gate)
-        self.keep(hidden)
-        self.gates = torch.stack(gates, dim=1)
-        self.cells = torch.stack(cells, dim=1)
 
     def backward(self, gradient, final):
-        i, f, g, o = self.gates.unbind(dim=2)
-        squashed = torch.tanh(self.cells[:, 1:])
+        i, f, g, o = self.gates.unbind(2)
+        squashed = torch.tanh(self.cells[1:])
         # Whatever does not depend on the recursion, for all time steps at once.
-        to_cell = o * (1 - squashed**2)
-        from_cell = torch.stack([g * i * (1 - i), self.cells[:, :-1] * f * (1 - f), i * (1 - g**2)], dim=2)
-        from_state = squashed * o * (1 - o)
-        later = final[0] if final else None
-        cell = final[1] if len(final) > 1 and final[1] is not None else torch.zeros_like(squashed[:, 0])
-        result, totals = [None] * gradient.shape[1], [None] * gradient.shape[1]
-        for time in reversed(range(gradient.shape[1])):
-            total = gradient[:, time] if later is None else gradient[:, time] + later
-            totals[time] = total
-            if self.weight_hr is not None:
-                total = total @ self.weight_hr
-            cell = total * to_cell[:, time] + cell
-            inner = (cell.unsqueeze(1) * from_cell[:, time]).flatten(1)
-            result[time] = torch.cat([inner, total * from_state[:, time]], dim=-1)
-            later = result[time] @ self.weight_hh
-            cell = cell * f[:, time]
-        self.input_adjoints = self.hidden_adjoints = torch.stack(result, dim=1)
-        self.projection_adjoints = torch.stack(totals, dim=1)
+        to_cell = (o * (1 - squashed**2)).unbind(0)
+        from_cell = torch.stack([g * i * (1 - i), self.cells[:-1] * f * (1 - f), i * (1 - g**2)], dim=2).unbind(0)
+        from_state = (squashed * o * (1 - o)).unbind(0)
+        steps = len(self.gates)
+        adjoints, totals = torch.empty_like(self.gates), torch.empty_like(gradient.transpose(0, 1))
+        inner, outer, flat = _lists(adjoints[:, :, :3], adjoints[:, :, 3], adjoints.flatten(2))
+        given, total, forget = gradient.transpose(0, 1).unbind(0), totals.unbind(0), f.unbind(0)
+        cell = torch.zeros_like(squashed[0])
+        if len(final) > 1 and final[1] is not None:
+            cell += final[1]
+        beside, later = cell.unsqueeze(1), torch.zeros_like(given[0])
+        if final and final[0] is not None:
+            later += final[0]
+        for time in reversed(range(steps)):
+            torch.add(given[time], later, out=total[time])
+            reached = total[time] if self.weight_hr is None else total[time] @ self.weight_hr
+            cell.addcmul_(reached, to_cell[time])
+            torch.mul(beside, from_cell[time], out=inner[time])
+            torch.mul(reached, from_state[time], out=outer[time])
+            torch.mm(flat[time], self.weight_hh, out=later)
+            cell.mul_(forget[time])
+        self.input_adjoints = self.hidden_adjoints = adjoints.flatten(2).transpose(0, 1)
+        self.projection_adjoints = totals.transpose(0, 1)
 
     def more_factors(self):
         if self.weight_hr is None:
             return {}
-        states = self.gates[:, :, 3] * torch.tanh(self.cells[:, 1:])
+        states = self.gates[:, :, 3] * torch.tanh(self.cells[1:])
         adjoints = None if self.input_adjoints is None else self.projection_adjoints
-        return {"weight_hr": Factors(states, adjoints, False)}
+        return {"weight_hr": Factors(states.transpose(0, 1), adjoints, False)}
+
+
+def _lists(*tensors: torch.Tensor) -> list[tuple[torch.Tensor, ...]]:
+    """Views of each tensor's parts along its first dimension."""
+    return [tensor.unbind(0) for tensor in tensors]
 
 
 class _GRUPass(_Pass):
     """Gates r, z, n, stacked in this order; the reset gate acts on W_hn h + b_hn."""
 
-    def forward(self, start):
-        projected = nn.functional.linear(self.inputs, self.weight_ih, self.bias_ih)
-        hidden, resets, updates, news, recurrents = [self.start], [], [], [], []
-        for time in range(projected.shape[1]):
-            from_hidden = nn.functional.linear(hidden[-1], self.weight_hh, self.bias_hh)
-            x_r, x_z, x_n = projected[:, time].chunk(3, dim=-1)
-            h_r, h_z, h_n = from_hidden.chunk(3, dim=-1)
-            reset, update = torch.sigmoid(x_r + h_r), torch.sigmoid(x_z + h_z)
-            new = torch.tanh(x_n + reset * h_n)
-            hidden.append(new + update * (hidden[-1] - new))
-            for kept, value in ((resets, reset), (updates, update), (news, new), (recurrents, h_n)):
-                kept.append(value)
-        self.keep(hidden)
-        self.reset, self.update = torch.stack(resets, dim=1), torch.stack(updates, dim=1)
-        self.new, self.recurrent = torch.stack(news, dim=1), torch.stack(recurrents, dim=1)
+    def gate(self, start):
+        x_r, x_z, x_n = nn.functional.linear(self.inputs, self.weight_ih, self.bias_ih).chunk(3, dim=-1)
+        h_r, h_z, self.recurrent = nn.functional.linear(self.previous, self.weight_hh, self.bias_hh).chunk(3, dim=-1)
+        self.reset, self.update = torch.sigmoid(x_r + h_r), torch.sigmoid(x_z + h_z)
+        self.new = torch.tanh(x_n + self.reset * self.recurrent)
 
     def backward(self, gradient, final):
         to_new = (1 - self.update) * (1 - self.new**2)
@@ -299,9 +326,10 @@ def run_pass(
     reverse: bool,
     inputs: torch.Tensor,
     start: list[torch.Tensor],
+    known: torch.Tensor | None = None,
 ) -> _Pass:
-    """One layer and direction, run forward in time: inputs (n, t, p), initial states (n, h)."""
-    return _PASS[type(module)](module, parameters, layer, reverse, inputs, start)
+    """One layer and direction: inputs (n, t, p), initial states (n, h), and hidden states (n, t, h) if known."""
+    return _PASS[type(module)](module, parameters, layer, reverse, inputs, start, known)
 
 
 _PASS = {nn.RNN: _RNNPass, nn.LSTM: _LSTMPass, nn.GRU: _GRUPass}
