@@ -2,6 +2,8 @@
 # make abide        the same questions on open data, which are downloaded where they are not found (config/abide.yaml)
 # make test         every test that needs no root
 # make test-quick   the everyday tests, under five minutes
+# make test-slurm   tests on a real SLURM of one node; needs root, and installs Debian's packages
+# make rulegraph    draw the rules in the README anew
 # make lock         choose the versions in requirements.lock anew
 # make clean        remove what these commands made: environment, results, logs, checkpoints; never data
 #
@@ -9,7 +11,7 @@
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: figures abide test test-quick lock clean
+.PHONY: figures abide test test-quick test-slurm rulegraph lock clean
 
 CORES ?= $(shell n=$$(nproc 2>/dev/null || sysctl -n hw.ncpu); echo $$((n < 8 ? n : 8)))
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
@@ -28,10 +30,16 @@ abide: $(READY)
 	@echo "The report is results/abide/report.html."
 
 test: $(READY)
-	.venv/bin/python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder
+	.venv/bin/python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder --ignore tests/slurm
 
 test-quick: $(READY)
-	.venv/bin/python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder -m "not slow"
+	.venv/bin/python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder --ignore tests/slurm -m "not slow"
+
+test-slurm: $(READY)
+	@test "$$(id -u)" = 0 || { echo "make test-slurm needs root: it installs and starts a SLURM." >&2; exit 1; }
+	command -v slurmctld >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y -qq --no-install-recommends slurm-wlm munge >/dev/null; }
+	.venv/bin/python -m pytest tests/slurm
 
 $(READY): requirements.lock
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 or later was found. Install one, or give PYTHON=path." >&2; exit 1; }
@@ -42,6 +50,9 @@ $(READY): requirements.lock
 
 config/README.md: workflow/schemas/config.schema.yaml workflow/autospec/options.py | $(READY)
 	PYTHONPATH=workflow .venv/bin/python -m autospec.options
+
+rulegraph: $(READY)
+	.venv/bin/python workflow/rulegraph.py
 
 # The accelerator packages are left out, since torch asks for those that its build needs.
 # uv reads pip's setting of find-links only under its own name.
@@ -55,5 +66,5 @@ lock:
 	mv .venv/lock/new requirements.lock
 
 clean:
-	rm -rf .venv .snakemake .pytest_cache .ruff_cache .hypothesis build logs checkpoints
+	rm -rf .venv .snakemake .pytest_cache .ruff_cache .mypy_cache .hypothesis build logs checkpoints
 	find results -mindepth 1 -not -name .gitkeep -delete

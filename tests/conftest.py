@@ -1,6 +1,8 @@
 """What every test may ask for."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,25 @@ def pytest_collection_modifyitems(items):
 def repository() -> Path:
     """The root of the repository."""
     return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def snakemake(tmp_path_factory):
+    """Run Snakemake: ``snakemake(repository, folder, *arguments)`` gives the finished process."""
+    cache = tmp_path_factory.mktemp("cache")
+
+    def run(repository: Path, folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "snakemake", "--snakefile", repository / "Snakefile", "--directory", folder]
+        environment = os.environ | {"XDG_CACHE_HOME": str(cache), "PYTHONDONTWRITEBYTECODE": "1"}
+        process = subprocess.run(
+            [*map(str, command), *map(str, arguments)],
+            cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        if check:
+            assert process.returncode == 0, process.stdout
+        return process
+
+    return run
 
 
 @pytest.fixture(scope="session")

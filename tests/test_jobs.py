@@ -3,11 +3,14 @@
 import logging
 import os
 import resource
+import subprocess
+import sys
 import types
 
 import pandas as pd
 import pytest
 
+import autospec
 from autospec.errors import InputError
 from autospec.jobs import THREAD_VARIABLES, job
 from autospec.tables import write_tsv
@@ -44,6 +47,20 @@ def test_a_job_that_succeeds_logs_and_holds_libraries_to_its_threads(rule, capsy
         assert log.read().endswith(" half way\n")
     assert [os.environ[variable] for variable in THREAD_VARIABLES] == ["3"] * len(THREAD_VARIABLES)
     assert capsys.readouterr().err == ""
+
+
+def test_libraries_that_a_job_imports_keep_to_its_threads():
+    program = """
+from autospec.jobs import limit_threads
+limit_threads(1)
+import torch, numpy, pyarrow, scipy.linalg, sklearn.cluster
+from threadpoolctl import threadpool_info
+print(torch.get_num_threads(), pyarrow.cpu_count(), *{pool["num_threads"] for pool in threadpool_info()})
+"""
+    environment = {name: value for name, value in os.environ.items() if name not in THREAD_VARIABLES}
+    environment["PYTHONPATH"] = os.path.dirname(os.path.dirname(autospec.__file__))
+    process = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert process.stdout.split() == ["1", "1", "1"], process.stderr
 
 
 def test_a_mistake_of_the_user_ends_in_one_message(rule, capsys):

@@ -1,5 +1,6 @@
 """The README's own code, run as written."""
 
+import importlib.util
 import re
 from pathlib import Path
 
@@ -30,3 +31,12 @@ def test_the_readme_names_only_files_that_are_there():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     for link in re.findall(r"\]\(([^)#:]+)\)", text):
         assert (ROOT / link).exists(), link
+
+
+def test_the_picture_of_the_rules_is_what_the_rules_are(repository, snakemake, tmp_path):
+    specification = importlib.util.spec_from_file_location("rulegraph", repository / "workflow" / "rulegraph.py")
+    rulegraph = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(rulegraph)
+    test = repository / "config" / "test.yaml"
+    text = snakemake(repository, tmp_path, "--configfile", test, "--rulegraph", "mermaid-js").stdout
+    assert blocks("mermaid") == [rulegraph.draw(text) + "\n"], "run `make rulegraph`"

@@ -1,33 +1,12 @@
 """Running Snakemake as a person does."""
 
-import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
-
-
-@pytest.fixture(scope="session")
-def snakemake(tmp_path_factory):
-    """Run Snakemake: ``snakemake(repository, folder, *arguments)`` gives the finished process."""
-    cache = tmp_path_factory.mktemp("cache")
-
-    def run(repository: Path, folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
-        command = [sys.executable, "-m", "snakemake", "--snakefile", repository / "Snakefile", "--directory", folder]
-        environment = os.environ | {"XDG_CACHE_HOME": str(cache), "PYTHONDONTWRITEBYTECODE": "1"}
-        process = subprocess.run(
-            [*map(str, command), *map(str, arguments)],
-            cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
-        if check:
-            assert process.returncode == 0, process.stdout
-        return process
-
-    return run
 
 
 @pytest.fixture

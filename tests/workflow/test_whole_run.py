@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -88,6 +90,19 @@ def test_every_job_leaves_a_log_and_a_benchmark(finished):
     for rule in ("simulate_freesurfer", "preprocess", "pair", "split", "train", "test_groups", "claims", "report"):
         folder = finished / "logs" / "results" / "test" / rule
         assert list(folder.glob("*.log")) and list(folder.glob("*.benchmark.tsv")), rule
+
+
+def test_every_job_keeps_within_what_its_rule_asks_of_a_cluster(copied, snakemake, finished):
+    configuration = copied / "config" / "test.yaml"
+    plan = snakemake(copied, finished, "-n", "--forceall", "--configfile", configuration).stdout
+    asked = re.findall(r"^    benchmark: (.+)\n(?:    .+\n)*?    resources: (.+)$", plan, re.MULTILINE)
+    assert len(asked) == len(list((finished / "logs").rglob("*.benchmark.tsv"))) > 10
+    for path, resources in asked:
+        megabytes, minutes = (re.search(rf"\b{name}=(\d+)", resources)[1] for name in ("mem_mb", "runtime"))
+        took = pd.read_csv(finished / path, sep="\t").iloc[0]
+        assert took["max_rss"] + 400 < int(megabytes), path  # Snakemake itself takes some 300 MB beside each job
+        assert took["s"] < 60 * int(minutes), path
+        assert took["cpu_time"] < 1.2 * took["s"] + 1, path  # every rule asks for one thread
 
 
 def test_a_second_run_does_nothing(copied, snakemake, finished):

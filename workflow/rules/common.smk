@@ -6,7 +6,8 @@ from itertools import chain
 
 from snakemake.exceptions import WorkflowError
 
-ROOT = Path(workflow.basedir)
+# Where this copy of the workflow lies, also where another workflow takes it in as a module.
+ROOT = Path(workflow.current_basedir.get_path_or_uri(secret_free=False)).parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
 
 from autospec import configuration

@@ -199,7 +199,7 @@ def read_subject(folder: str | Path, measures: Sequence[str], parcellation: str 
         if "global" in measures:
             names = {name: f"{side}_{name}_{ending}" for name, ending in HEMISPHERE.items() if name in cortex.measures}
             found.add({feature: header_measure(cortex, name, path) for name, feature in names.items()}, path)
-    return Subject(found.values, found.originals, *sizes, aseg.version, aseg.simulated)
+    return Subject(found.values, found.originals, sizes[0], sizes[1], aseg.version, aseg.simulated)
 
 
 class _Features:

@@ -1,0 +1,78 @@
+"""Two people at work at once, and folders with names as people give them."""
+
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import yaml
+from made import contents
+
+from autospec.data.simulate_freesurfer import write_cohort
+
+RUN = "data-mine_model-mlp_task-autoencoding_activation-relu_shape-base"
+
+
+def state(folder):
+    """Every path below a folder, with when and as what it was last written."""
+    return {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in [folder, *folder.rglob("*")]}
+
+
+@pytest.mark.slow
+def test_two_folders_share_data_that_nobody_may_write_and_make_the_same_bytes(repository, snakemake, tmp_path):
+    data = tmp_path / "Zoë's data"
+    write_cohort(data, subjects=24, effect=1.0, seed=1)
+    for path in [data, *data.rglob("*")]:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    before = state(data)
+    mine = {
+        "source": "freesurfer",
+        "path": str(data),
+        "participants": {"subject": "participant_id", "group": "diagnosis"},
+        "groups": {"control": ["control"], "patient": ["schizophrenia"]},
+        "matching": {"exact": ["sex"], "callipers": {"age": 0.5}},
+    }
+    config = {
+        "output": "results/mine",
+        "seeds": 2,
+        "datasets": {"mine": mine},
+        "comparisons": {"groups": [{"dataset": "mine", "model": "mlp", "task": "autoencoding"}]},
+        "models": {"mlp": {"widths": [16, 8], "batch": 16}},
+        "training": {"epochs": 2},
+        "statistics": {"labelings": 20, "indices": 4},
+    }
+    folders = [tmp_path / "Ada's results", tmp_path / "Ergebnisse für Jürgen"]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "mine.yaml").write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+    def run(folder):
+        target = f"results/mine/statistics/groups/{RUN}/overall.json"
+        snakemake(repository, folder, target, "--cores", "1", "--show-failed-logs", "--configfile", "mine.yaml")
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(run, folders))
+    assert state(data) == before
+    one, other = (contents(folder, "results") for folder in folders)
+    assert len(one) > 10 and one == other
+    for path in [data, *data.rglob("*")]:
+        path.chmod(0o755)  # so that it can be taken away
+
+
+def test_a_second_run_in_the_same_folder_is_refused_and_disturbs_nothing(repository, tmp_path):
+    (tmp_path / "slow.py").write_text("import time; time.sleep(8); open(snakemake.output[0], 'w')")
+    (tmp_path / "Snakefile").write_text("rule all:\n    output: 'done'\n    script: 'slow.py'\n")
+    command = [sys.executable, "-m", "snakemake", "--cores", "1"]
+    first = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not list((tmp_path / ".snakemake" / "locks").glob("*")):
+        assert first.poll() is None
+        time.sleep(0.1)
+    second = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert second.returncode != 0
+    assert "Directory cannot be locked" in second.stderr + second.stdout
+    unlock = [sys.executable, repository / "workflow" / "unlock.py"]  # as make does before each run
+    refused = subprocess.run(unlock, cwd=tmp_path, capture_output=True, text=True)
+    assert refused.returncode != 0 and f"process {first.pid}" in refused.stderr
+    assert first.wait(timeout=120) == 0 and os.path.exists(tmp_path / "done")
