@@ -332,3 +332,56 @@ def test_what_is_taken_out_of_the_features_must_be_known_of_everyone_and_is_no_m
     harmonised = configuration.what_is_read(dataset | {"harmonise": "combat"})
     assert harmonised["matching"] == {"exact": ["age", "sex", "site"]}
     assert configuration.what_is_read(dataset | {"harmonise": None}) == configuration.what_is_read(dataset)
+
+
+SCANS = {"source": "fmri", "path": "here", "groups": {"control": ["a"], "patient": ["b"]}}
+
+
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        ({"atlas": "a.nii", "ica": {}}, "datasets.brains: found both 'atlas' and 'ica'"),
+        ({"load_confounds": {}}, "datasets.brains: slow drifts are removed twice"),
+        ({"load_confounds": {"strategy": ["motion", "high_pass"]}}, "slow drifts are removed twice"),
+        ({"load_confounds": {"strategy": ["motion"]}, "confounds": None}, "there are no confounds to load"),
+        ({"load_confounds": {"strategy": ["motions"]}}, r"load_confounds.strategy\[0\]: found 'motions'"),
+        ({"windows": {"length": 20}}, "datasets.brains.windows: the option 'stride' is missing"),
+        ({"parts": 0}, "datasets.brains.parts: found 0, wanted 1 or more"),
+    ],
+)
+def test_options_of_scans_that_contradict_one_another_are_refused(options, said):
+    with pytest.raises(InputError, match=said):
+        configuration.complete(changed(("datasets", "brains"), SCANS | options))
+
+
+def test_a_strategy_without_a_filter_of_its_own_goes_with_a_band():
+    options = {"load_confounds": {"strategy": ["motion", "scrub"]}}
+    config = configuration.complete(changed(("datasets", "brains"), SCANS | options))
+    assert config["datasets"]["brains"]["high_pass"] == 0.01
+    options = {"load_confounds": {}, "high_pass": None}
+    configuration.complete(changed(("datasets", "brains"), SCANS | options))
+
+
+def test_cleaning_is_no_part_of_what_is_taken_from_scans():
+    config = configuration.complete(changed(("datasets", "brains"), SCANS | {"windows": {"length": 20, "stride": 10}}))
+    dataset = config["datasets"]["brains"]
+    taken, read = configuration.what_is_extracted(dataset), configuration.what_is_read(dataset)
+    assert set(read) - set(taken) == {"high_pass", "low_pass", "detrend", "standardise", "crop", "windows"} | {
+        "constant_components"
+    }
+    assert "parts" not in read and "bold" in taken
+
+
+def test_a_change_of_maps_sidecars_or_scans_anywhere_is_noticed(tmp_path):
+    config = configuration.complete(changed(("datasets", "brains"), SCANS | {"maps": "../maps/m.nii.gz"}))
+    folder, dataset = tmp_path / "here", config["datasets"]["brains"]
+    names = ["participants.tsv", "../maps/m.nii.gz", "../maps/m.tsv", "task-rest_bold.json", "sub-1/sub-1_bold.json"]
+    names += ["sub-1/func/sub-1_task-rest_desc-preproc_bold.nii.gz", "sub-1/func/x_bold.json"]
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    found = {os.path.relpath(path, folder) for path in configuration.data_files(dataset, str(folder))}
+    assert found == set(names)
+    before = configuration.fingerprint(dataset, str(folder))
+    os.utime(tmp_path / "maps" / "m.nii.gz", (1, 1))
+    assert configuration.fingerprint(dataset, str(folder)) != before
