@@ -16,6 +16,7 @@ from autospec.data.pairing import draw_swaps
 from autospec.errors import InputError
 from autospec.tables import LABELINGS, METRICS, SPECTRA, read_parquet, read_runs, read_tsv, write_tsv
 from autospec.training import runs
+from autospec.training.loop import Run, rate_factor
 from autospec.training.runs import train_seeds
 
 TABLES = ("spectra.parquet", "labelings.parquet", "metrics.parquet")
@@ -227,3 +228,64 @@ def test_a_gpu_that_is_not_there_is_an_error(monkeypatch):
     assert runs.choose_device("auto").type == "cpu"
     with pytest.raises(InputError, match="torch sees no GPU"):
         runs.choose_device("cuda")
+
+
+@pytest.fixture
+def untrained(prepared_files, tmp_path, monkeypatch):
+    """The runs of seeds 0 and 1 as they begin, under some training options."""
+
+    def make(**training):
+        kept = []
+        monkeypatch.setattr(runs, "Run", lambda *a: kept.append(Run(*a)) or kept[-1])
+        settings = SETTINGS | {"training": SETTINGS["training"] | {"epochs": 0} | training}
+        train(prepared_files(), tmp_path / str(training), settings=settings)
+        return kept
+
+    return make
+
+
+@pytest.mark.parametrize("fixed", ["initialisation", "split", "order"])
+def test_what_is_held_fixed_is_the_same_in_every_seed_and_nothing_else_is(untrained, fixed):
+    first, second = untrained(fixed=[fixed])
+    same = {
+        "initialisation": torch.equal(next(first.model.parameters()), next(second.model.parameters())),
+        "split": np.array_equal(first.prepared.pairs, second.prepared.pairs),
+        "order": np.array_equal(first.order.permutation(99), second.order.permutation(99)),
+    }
+    assert same == {name: name == fixed for name in same}
+
+
+def test_the_optimiser_is_the_one_that_is_asked_for(untrained):
+    assert isinstance(untrained(optimiser="adam")[0].optimizer, torch.optim.AdamW)
+    optimizer = untrained(optimiser="sgd")[0].optimizer
+    assert isinstance(optimizer, torch.optim.SGD) and optimizer.defaults["momentum"] == 0.9
+
+
+def test_the_learning_rate_falls_along_half_a_cosine_or_stays():
+    assert [rate_factor("constant", epoch, 4) for epoch in range(4)] == [1.0] * 4
+    half = 0.5**0.5
+    expected = [1.0, (1 + half) / 2, 0.5, (1 - half) / 2]
+    assert [rate_factor("cosine", epoch, 4) for epoch in range(4)] == pytest.approx(expected)
+
+
+def test_a_loss_that_grows_tenfold_is_divergence_though_it_is_finite(prepared_files, tmp_path):
+    options = SETTINGS["model_options"] | {"learning_rate": 10.0}
+    (folder,) = train(prepared_files(), tmp_path / "out", seeds=(0,), settings=SETTINGS | {"model_options": options})
+    record = json.loads((folder / "run.json").read_text())
+    losses = read_parquet(folder / "metrics.parquet").to_pandas().query("metric == 'loss' and part == 'train'")
+    losses = losses[losses["group"] == "all"]["value"].to_numpy()
+    assert np.isfinite(losses).all() and losses[-1] > 10 * losses[0]
+    assert record["status"] == "diverged" and record["epochs"] < SETTINGS["training"]["epochs"]
+
+
+@pytest.mark.parametrize(("model", "shape"), [("mlp", (10,)), ("bert", (7, 6))])
+def test_mixed_precision_learns_what_full_precision_does_within_its_rounding(prepared_files, tmp_path, model, shape):
+    files, losses = prepared_files(shape), []
+    for precision in ("float32", "bfloat16"):
+        settings = SETTINGS | {"training": SETTINGS["training"] | {"precision": precision}}
+        (folder,) = train(files, tmp_path / precision, seeds=(0,), settings=settings, model=model)
+        frame = read_parquet(folder / "metrics.parquet").to_pandas().query("metric == 'loss'")
+        losses.append(frame["value"].to_numpy())
+        assert read_parquet(folder / "spectra.parquet").schema.equals(SPECTRA)
+    assert not np.array_equal(*losses)
+    np.testing.assert_allclose(losses[1], losses[0], rtol=0.03)
