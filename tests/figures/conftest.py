@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 
 from autospec.data.pairing import balance_table
+from autospec.data.quality_tables import group_table
 from autospec.statistics.claims import judge_claims
 from autospec.statistics.conditions import compare_conditions
 from autospec.statistics.epochs import compare_epochs
@@ -246,6 +247,8 @@ def make_report_inputs(root, paths, tables, comparisons):
     })  # fmt: skip
     pairs = people.iloc[2:].reset_index(drop=True)
     write_tsv(balance_table(people, pairs, tuple(GROUPS), ["site", "sex"], ["age"]), prepared / "balance.tsv")
+    described = group_table(people.assign(person=SUBJECTS), pairs["subject"], tuple(GROUPS), ["age"])
+    write_tsv(described.assign(simulated=True), prepared / "quality" / "groups.tsv")
     rows = [("subject", SUBJECTS[0], f"subject {SUBJECTS[0]} has no MRI"),
             ("subject", SUBJECTS[1], "motion above 0.5 mm"),
             ("feature", "Left-Vessel", "constant in all people")]  # fmt: skip
@@ -256,6 +259,7 @@ def make_report_inputs(root, paths, tables, comparisons):
         "layers": [folder / "layers.tsv" for folder in tables],
         "yardsticks": [folder / "yardsticks.tsv" for folder in tables],
         "balance": [prepared / "balance.tsv"],
+        "quality": [prepared / "quality" / "groups.tsv"],
         "dropped": [prepared / "dropped.tsv"],
         "matching": {"freesurfer": {"exact": ["site", "sex"], "callipers": {"age": 0.2, "head_size": 0.25}}},
         "records": paths,

@@ -64,6 +64,7 @@ def test_everything_asked_for_is_made(finished):
             for suffix in ("pdf", "svg", "png", "tsv"):
                 assert (results / "figures" / kind / f"{run}.{suffix}").stat().st_size > 0
     assert len(list((results / "figures" / "groups").glob("*.svg"))) == 2
+    assert len(list((results / "figures" / "quality").glob("*.svg"))) == 3
     assert len(list((results / "figures" / "tasks").glob("*.svg"))) == 1
     assert len(list((results / "figures" / "activations").glob("*.svg"))) == 1
     listed = (results / "runs.tsv").read_text().splitlines()
@@ -80,7 +81,7 @@ def test_no_subject_stands_in_the_report_or_a_figure(finished):
     # 80 digits; the two simulated cohorts, of 40 and 24 people, share their labels.
     assert len(subjects) == 80 + 40
     shown = [path for path in (results / "figures").rglob("*") if path.suffix in (".svg", ".tsv")]
-    assert len(shown) == 2 * (6 + 6 + 2 + 2)
+    assert len(shown) >= 2 * (3 + 6 + 6 + 2 + 2)
     for path in (results / "report.html", *shown):
         text = path.read_text(encoding="utf-8")
         assert not [subject for subject in subjects if subject in text], path

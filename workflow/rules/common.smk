@@ -184,6 +184,7 @@ def figure_files(kind, name, category, caption=None):
 FIGURES = [
     f"{OUT}/figures/{kind}/{name}.{suffix}"
     for kind, names in (
+        ("quality", [f"data-{name}" for name in PATHS]),
         ("spectra", DRAWN_RUNS),
         ("learning", ALL_RUNS),
         *((kind, GROUP_RUNS) for kind in ("groups", "epochs", "effects", "trajectories")),

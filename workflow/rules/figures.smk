@@ -240,3 +240,26 @@ rule figure_effects:
         runtime=growing(30),
     script:
         "../scripts/figure_effects.py"
+
+
+rule figure_quality:
+    """Draw the people and the data before any network: measures by group, outliers, connectivity."""
+    input:
+        measures=f"{PREPARED}/quality/measures.tsv",
+        features=f"{PREPARED}/quality/features.tsv",
+        connectivity=f"{PREPARED}/quality/connectivity.tsv",
+        library=library("scripts/figure_quality.py"),
+    output:
+        **figure_files("quality", "data-{dataset}", "People and data"),
+    log:
+        f"{LOGS}/figure_quality/{{dataset}}.log",
+    benchmark:
+        f"{LOGS}/figure_quality/{{dataset}}.benchmark.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(30),
+    script:
+        "../scripts/figure_quality.py"

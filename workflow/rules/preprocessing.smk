@@ -82,3 +82,33 @@ rule split:
         test_share=config["training"]["test_share"],
     script:
         "../scripts/split.py"
+
+
+rule quality:
+    """Describe the groups with a test for each variable (the usual first table of a paper), the distributions
+    of measures and features, and functional connectivity; nobody is named."""
+    input:
+        data=f"{PREPARED}/data.parquet",
+        qc=f"{PREPARED}/qc.tsv",
+        pairs=f"{PREPARED}/pairs.tsv",
+        library=library("scripts/quality.py"),
+    output:
+        groups=f"{PREPARED}/quality/groups.tsv",
+        measures=f"{PREPARED}/quality/measures.tsv",
+        features=f"{PREPARED}/quality/features.tsv",
+        connectivity=f"{PREPARED}/quality/connectivity.tsv",
+    log:
+        f"{LOGS}/quality/{{dataset}}.log",
+    benchmark:
+        f"{LOGS}/quality/{{dataset}}.benchmark.tsv"
+    conda:
+        "../../envs/preprocessing.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(30),
+    params:
+        time_courses=lambda wildcards: config["datasets"][wildcards.dataset]["source"]
+        in configuration.SEQUENCES,
+    script:
+        "../scripts/quality.py"

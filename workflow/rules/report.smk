@@ -12,6 +12,7 @@ rule report:
         records=expand(f"{OUT}/runs/{{run}}/seed-{{seed}}/run.json", run=ALL_RUNS, seed=SEEDS),
         dropped=expand(f"{PREPARED}/dropped.tsv", dataset=PATHS),
         balance=expand(f"{PREPARED}/balance.tsv", dataset=PATHS),
+        quality=expand(f"{PREPARED}/quality/groups.tsv", dataset=PATHS),
         template=str(ROOT / "workflow" / "report" / "report.html.j2"),
         captions=expand(f"{ROOT}/workflow/report/{{kind}}.rst", kind=CAPTIONS),
         library=library("scripts/report.py"),

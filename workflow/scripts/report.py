@@ -9,7 +9,7 @@ from autospec.jobs import job
 with job(snakemake):
     from autospec.figures.report import write_report
 
-    names = ("claims", "overall", "layers", "yardsticks", "balance", "dropped", "records", "figures")
+    names = ("claims", "overall", "layers", "yardsticks", "balance", "quality", "dropped", "records", "figures")
     write_report(
         snakemake.output.report,
         Path(snakemake.scriptdir).parent / "report" / "report.html.j2",

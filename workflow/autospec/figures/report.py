@@ -28,6 +28,7 @@ KINDS = {
     "models": "Every network side by side",
     "cost": "What spectra cost",
     "trajectories": "Trajectories of the groups' spectra",
+    "quality": "People and data",
     "spectra": "Spectra over training",
     "learning": "Learning",
 }
@@ -57,6 +58,7 @@ def write_report(
     layers: Iterable[str | Path],
     yardsticks: Iterable[str | Path],
     balance: Iterable[str | Path],
+    quality: Iterable[str | Path],
     dropped: Iterable[str | Path],
     matching: Mapping[str, Mapping],
     records: Iterable[str | Path],
@@ -77,6 +79,8 @@ def write_report(
         Of each test of groups; the folder above each file names the run.
     balance, dropped : iterable of path
         Of each data set; the folder above each file names it.
+    quality : iterable of path
+        `quality/groups.tsv` of each data set; the folder above that names it.
     matching : mapping of str to mapping
         By data set, how people were paired: `exact` (variables) and `callipers` (standard deviations by
         variable), both of which may be left out.
@@ -89,6 +93,9 @@ def write_report(
     template = Path(template)
     runs = _runs(records)
     datasets = _datasets(runs, balance, dropped, matching)
+    for path in map(Path, quality):
+        if path.parents[1].name in datasets:
+            datasets[path.parents[1].name]["described"] = read_tsv(path, dtype={"level": str}).to_dict("records")
     groups = _groups(overall, layers, yardsticks)
     context = {
         "title": title,
@@ -190,13 +197,18 @@ def _datasets(
         shown = {name: run[name] for name in ("groups", "simulated", "description")}
         datasets.setdefault(
             run["dataset"],
-            shown | {"balance": [], "people": [], "dropped": [], "largest": None, "matching": ""},
+            shown
+            | {"balance": [], "people": [], "dropped": [], "described": [], "warnings": []}
+            | {"largest": None, "matching": ""},
         )
     for path in map(Path, balance):
         table = read_tsv(path, dtype={"level": str})
         if path.parent.name not in datasets:
             continue
         entry = datasets[path.parent.name]
+        # The pairing is what the results rest on: a site of one group alone counts where it is still in the pairs.
+        warned = table[table["warning"].notna() & (table["warning"] != "")].sort_values("stage")
+        entry["warnings"] = warned.drop_duplicates(["variable", "level"])[["stage", "warning"]].to_dict("records")
         people = table["variable"] == "people"
         entry["people"] = table[people].to_dict("records")
         pairs = int(table.loc[people & (table["stage"] == "after"), "n_reference"].iloc[0])
