@@ -15,7 +15,10 @@ from autospec.spectra.factors import Factors
 from autospec.tables import LABELINGS
 
 # Largest block of doubles held at a time; labelings are taken in parts that fit.
-_BLOCK = 4_000_000
+_BLOCK = 1_000_000
+
+# Rows of several steps that are added to an epoch's sums at once.
+_ROWS = 256
 
 
 def group_spectra(factors: Factors, masks: torch.Tensor) -> torch.Tensor:
@@ -75,27 +78,54 @@ class EpochDifference:
 
     The bias is a column of the gradient, and each group's rows are scaled as if both had half of
     the batch. The sum is linear in the samples, so each step adds one product of signs and
-    per-sample gradients.
+    per-sample gradients; steps with one row a sample wait for one another, since reading and writing
+    the sums costs as much as the product.
     """
 
     def __init__(self):
         self.total: torch.Tensor | None = None
         self.steps = 0
+        self._waiting: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
 
     def add(self, factors: Factors, masks: torch.Tensor) -> None:
         """Take one step: factors of n samples, masks (l, n)."""
+        self.steps += 1
+        if type(factors) is Factors and factors.shape[1] == 1:
+            inputs, adjoints = factors.inputs[:, 0], factors.adjoints[:, 0]
+            if factors.bias:
+                inputs = torch.cat([inputs, torch.ones_like(inputs[:, :1])], dim=1)
+            self._waiting.append((balanced_signs(masks).to(adjoints.dtype), adjoints, inputs.clone()))
+            if sum(len(adjoints) for _, adjoints, _ in self._waiting) >= _ROWS:
+                self._add_waiting()
+            return
         gradients = factors.sample_gradients(with_bias=True)
         n, q, p = gradients.shape
-        if self.total is None:
-            self.total = torch.zeros((len(masks), q, p), dtype=torch.float64, device=gradients.device)
         flat, signs = gradients.reshape(n, q * p), balanced_signs(masks).to(gradients.dtype)
-        part = max(1, _BLOCK // (q * p))
-        for first in range(0, len(masks), part):
-            self.total[first : first + part] += (signs[first : first + part] @ flat).view(-1, q, p)
-        self.steps += 1
+        for part in self._parts(len(masks), q, p, gradients.device):
+            self.total[part] += (signs[part] @ flat).view(-1, q, p)
+
+    def _add_waiting(self) -> None:
+        """Add the waiting steps as one: their samples side by side, n of them."""
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
+        signs = torch.cat([part for part, _, _ in waiting], dim=1)
+        adjoints, inputs = (torch.cat([step[side] for step in waiting]) for side in (1, 2))
+        q, p = adjoints.shape[1], inputs.shape[1]
+        for part in self._parts(len(signs), q, p, adjoints.device):
+            signed = (signs[part].unsqueeze(1) * adjoints.mT).flatten(0, 1)  # (l q, n)
+            self.total[part] += (signed @ inputs).view(-1, q, p)
+
+    def _parts(self, labelings: int, q: int, p: int, device: torch.device) -> list[slice]:
+        """Labelings in parts whose sums fit a block; the sums are made when first asked for."""
+        if self.total is None:
+            self.total = torch.zeros((labelings, q, p), dtype=torch.float64, device=device)
+        each = max(1, _BLOCK // (q * p))
+        return [slice(first, first + each) for first in range(0, labelings, each)]
 
     def spectra(self) -> torch.Tensor:
         """Singular values of the differences, (l, min(q, p)) float64, descending."""
+        self._add_waiting()
         part = max(1, _BLOCK // self.total[0].numel())
         blocks = self.total.split(part)
         return torch.cat([solve_gram(gram(block)) for block in blocks])
