@@ -30,7 +30,7 @@ import torch
 from models import CASES, QUICK, Case
 from oracle import reference, worst_error
 from peers import PACKAGES, PEERS, check
-from profiles import floors, profile
+from profiles import floors, profile, shares
 from ways import Monitor, Naive, Plain, Store, Unobserved
 
 _ALL = ("activation", "adjoint", "gradient")
@@ -76,10 +76,12 @@ def main() -> None:
     rows = []
     for model in options.models:
         rows += measure(model, cases[model], ways, repeats, seconds)
+    chosen = {model: cases[model] for model in options.models}
     parts = {
         "monitor": machine() + "\n\n" + table(HEADER, rows),
         "labelings": table(*labelings(cases["mlp-table"], 20 if options.quick else 200, repeats)),
-        "floors": table(*floors({model: cases[model] for model in options.models})),
+        "shares": table(*shares(chosen, functools.partial(Monitor, background=False))),
+        "floors": table(*floors(chosen)),
     }
     print("\n\n".join(parts.values()))
     if options.write:

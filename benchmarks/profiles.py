@@ -1,14 +1,21 @@
 """Where the monitor's time goes, and how little it could be."""
 
+import collections
+import contextlib
 import cProfile
 import pstats
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import torch
 from models import Case
 from torch import nn
 from ways import Plain
+
+from autospec.spectra import cores
+from autospec.spectra.layers import recurrent
 
 _STEPS = 64
 
@@ -51,6 +58,71 @@ def profile(case: Case, make) -> str:
     header, rows = floors({"": case})
     lines += ["", "; ".join(f"{name} {value}" for name, value in zip(header[1:], rows[0][1:], strict=True))]
     return "\n".join(lines)
+
+
+#: What is timed, by the part of the work that it belongs to; each is a function of a module or a class.
+PARTS = {
+    "replay of recurrent layers": [(recurrent._Replay, "_run")],
+    "products": [(cores.Stack, "cores"), (cores, "group_grams"), (cores, "gram"), (cores, "_group_gradients")],
+    "decompositions": [(cores, "_solve")],
+}
+
+
+def shares(cases: dict[str, Case], make) -> tuple[tuple, list[tuple]]:
+    """Header and rows: what a monitored step costs by parts, as shares of a plain step, on one thread."""
+    rows = []
+    for name, case in cases.items():
+        torch.manual_seed(0)
+        model, batches = case.build(), case.batches()
+        plain, run = Plain(model), make(model)
+        for way in (plain, run):
+            way.epoch(batches, 4)
+        best = None
+        for _ in range(5):
+            with _timed() as spent:
+                bare, seen = plain.epoch(batches, 32).wall, run.epoch(batches, 32).wall
+            if best is None or seen / bare < best[1] / best[0]:
+                best = bare, seen, dict(spent)
+        run.close()
+        bare, seen, spent = best
+        parts = {part: spent.get(part, 0.0) / 32 for part in PARTS}
+        rest = seen - bare - sum(parts.values())
+        rows.append((name, f"{1e3 * bare:.3g}", *(f"{value / bare:.2f}" for value in (rest, *parts.values()))))
+    return ("model", "plain step, ms", "hooks, copies and the rest", *PARTS), rows
+
+
+@contextlib.contextmanager
+def _timed():
+    """Time spent in each of PARTS, inside `with`; what one part asks of another counts for that one alone."""
+    spent: collections.Counter = collections.Counter()
+    under_way: list[str] = []
+    since = 0.0
+
+    def change():
+        nonlocal since
+        now = time.perf_counter()
+        if under_way:
+            spent[under_way[-1]] += now - since
+        since = now
+
+    def timing(part, function):
+        def timed(*arguments, **keywords):
+            change()
+            under_way.append(part)
+            try:
+                result = function(*arguments, **keywords)
+                return list(result) if isinstance(result, Iterator) else result
+            finally:
+                change()
+                under_way.pop()
+
+        return timed
+
+    with contextlib.ExitStack() as stack:
+        for part, functions in PARTS.items():
+            for owner, name in functions:
+                stack.enter_context(mock.patch.object(owner, name, timing(part, getattr(owner, name))))
+        yield spent
 
 
 def floors(cases: dict[str, Case]) -> tuple[tuple, list[tuple]]:

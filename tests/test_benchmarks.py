@@ -94,5 +94,5 @@ def test_the_tables_are_written_between_their_marks(benchmarks, tmp_path):
 
 def test_the_page_has_a_place_for_every_table(repository):
     text = (repository / "benchmarks" / "README.md").read_text(encoding="utf-8")
-    for name in ("monitor", "labelings", "floors"):
+    for name in ("monitor", "labelings", "shares", "floors"):
         assert f"<!-- table:{name} -->\n" in text and f"<!-- end:{name} -->" in text
