@@ -358,3 +358,11 @@ def test_a_compressed_table_is_read_and_one_cut_short_is_refused(tmp_path):
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(InputError, match="phenotypic_data.tsv.gz: the gzip file is damaged or cut short"):
         read_participants(tmp_path, options)
+
+
+def test_a_nul_character_is_named_with_its_line(tmp_path):
+    write(tmp_path)
+    text = (tmp_path / "participants.tsv").read_text(encoding="utf-8")
+    (tmp_path / "participants.tsv").write_text(text + "\0", encoding="utf-8")
+    with pytest.raises(InputError, match=r"participants.tsv, line \d+: found a NUL character"):
+        read_participants(tmp_path, OPTIONS)

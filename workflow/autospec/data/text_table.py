@@ -44,7 +44,7 @@ def read_text(path: str | Path, what: str) -> str:
     try:
         opener = gzip.open if str(path).endswith(".gz") else open
         with opener(path, "rt", encoding="utf-8-sig") as file:
-            return file.read()
+            text = file.read()
     except (EOFError, zlib.error, gzip.BadGzipFile):
         raise InputError(f"{path}: the gzip file is damaged or cut short, wanted {what}. Get it again.") from None
     except FileNotFoundError:
@@ -55,6 +55,10 @@ def read_text(path: str | Path, what: str) -> str:
         ) from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}), wanted {what}.") from None
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise InputError(f"{path}, line {line}: found a NUL character, wanted {what}. Save the file as plain text.")
+    return text
 
 
 def read_text_table(path: str | Path, what: str) -> pd.DataFrame:
