@@ -197,7 +197,7 @@ def test_masked_reconstruction_is_a_third_task_of_the_bert():
     assert len(configuration.conditions("tasks", {"dataset": "a", "model": "mlp"})) == 2
 
 
-@pytest.mark.parametrize("name", ["config", "abide", "mnist", "test"])
+@pytest.mark.parametrize("name", ["config", "abide", "paper", "mnist", "test"])
 def test_shipped_configurations_are_right(repository, name):
     config = configuration.read_configuration(repository / "config" / f"{name}.yaml")
     assert configuration.runs(config)

@@ -21,14 +21,23 @@ def test_the_default_configuration_is_planned_at_once(repository, snakemake, job
     end = os.times()
     assert end.children_user + end.children_system - begin.children_user - begin.children_system < 10  # about 3 s
     planned = jobs(process.stdout)
-    # Conditions: six runs each of MLP, CNN and RNN, four of the LSTM, seven of BERT. Groups: six runs.
-    assert planned["train"] == 35
+    assert "44 networks from 4 seeds each: 176 trainings." in process.stdout
+    assert planned["train"] == planned["figure_learning"] == 44
     assert planned["simulate_freesurfer"] == planned["simulate_fmri"] == planned["report"] == 1
     assert planned["preprocess"] == planned["pair"] == planned["split"] == 4
     for rule in ("test_groups", "figure_groups", "figure_epochs", "figure_effects", "figure_trajectories"):
         assert planned[rule] == 6
-    assert planned["compare_conditions"] == planned["figure_conditions"] == 15
-    assert planned["figure_learning"] == 35
+    assert planned["compare_conditions"] == planned["figure_conditions"] == 20
+
+
+def test_the_papers_configuration_is_planned_without_data(repository, snakemake, jobs, tmp_path):
+    begin = os.times()
+    process = snakemake(repository, tmp_path, "-n", "--configfile", repository / "config" / "paper.yaml")
+    end = os.times()
+    assert end.children_user + end.children_system - begin.children_user - begin.children_system < 25  # about 8 s
+    assert "72 networks from 20 seeds each: 1440 trainings." in process.stdout
+    planned = jobs(process.stdout)
+    assert (planned["train"], planned["download"], planned["compare_conditions"]) == (72, 3, 35)
 
 
 def test_a_configuration_on_the_command_line_replaces_the_default(repository, snakemake, jobs, tmp_path):

@@ -292,6 +292,33 @@ def side_by_side(config: dict) -> dict[str, list[dict]]:
     return {task: list(known.values()) for task, known in chosen.items()}
 
 
+def figures(config: dict) -> dict[str, list[str]]:
+    """Every figure that a configuration asks for.
+
+    Spectra are drawn run by run where groups are tested and for one run of every data set, model and task;
+    other variants are drawn where they are compared.
+
+    Returns
+    -------
+    dict of str to list of str
+        By kind, which is a folder's name, the figures' names.
+    """
+    asked = config["comparisons"]
+    groups = list(dict.fromkeys(run_name(run_of(comparison)) for comparison in asked["groups"]))
+    beside = side_by_side(config)
+    each = [run_name(run) for chosen in beside.values() for run in chosen]
+    return {
+        "quality": [f"data-{name}" for name in dict.fromkeys(run["dataset"] for run in runs(config))],
+        **{kind: groups for kind in ("groups", "effects", "epochs", "trajectories")},
+        **{kind: [comparison_name(kind, comparison) for comparison in asked[kind]] for kind in CONDITIONS},
+        "across": [kind for kind in CONDITIONS if asked[kind]],
+        "models": list(beside),
+        "cost": ["models"],
+        "spectra": list(dict.fromkeys([*groups, *each])),
+        "learning": [run_name(run) for run in runs(config)],
+    }
+
+
 def run_name(run: dict) -> str:
     """A run's name, made of what tells it from others (without what a comparison varies, the comparison's)."""
     short = {"dataset": "data"}

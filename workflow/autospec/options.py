@@ -14,9 +14,10 @@ Made from `workflow/schemas/config.schema.yaml` by `make config/README.md`; chan
 
 | file | what it asks |
 |---|---|
-| `config.yaml` | The default: real digits, sinusoids and two simulated cohorts, in minutes, no download. |
-| `abide.yaml` | Autism and control in ABIDE: FreeSurfer tables and NYU time courses. |
-| `mnist.yaml` | The tasks compared on MNIST. |
+| `config.yaml` | The default: every comparison in all five networks, on small data, in minutes, no download. |
+| `abide.yaml` | Every comparison on open data: autism and control in ABIDE, and MNIST. |
+| `paper.yaml` | All that the paper asks, with 20 seeds: MNIST, Sinusoid, COBRE, ABIDE's FreeSurfer statistics. |
+| `mnist.yaml` | Tasks and activations compared on MNIST. |
 | `test.yaml` | The whole chain in seconds, for the tests. |
 
 A file of your own needs `datasets` and `comparisons`; everything else has a default:

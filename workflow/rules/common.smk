@@ -2,9 +2,9 @@
 
 import re
 import sys
-from itertools import chain
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 # Where this copy of the workflow lies, also where another workflow takes it in as a module.
 ROOT = Path(workflow.current_basedir.get_path_or_uri(secret_free=False)).parents[1]
@@ -36,6 +36,11 @@ DOWNLOADS = {
     for name, path in PATHS.items()
     if configuration.downloads(config["datasets"][name], path)
 }
+
+if workflow.is_main_process:
+    logger.info(
+        f"{len(RUNS)} networks from {config['seeds']} seeds each: {len(RUNS) * config['seeds']} trainings."
+    )
 
 OUT = config["output"]
 LOGS = configuration.logs_folder(OUT)
@@ -72,8 +77,6 @@ CONDITIONS = {
 MODELS = {
     task: [RUN.format(**run) for run in runs] for task, runs in configuration.side_by_side(config).items()
 }
-#: Runs whose spectra are drawn one by one; variants of them are drawn where they are compared.
-DRAWN_RUNS = list(dict.fromkeys([*GROUP_RUNS, *chain.from_iterable(MODELS.values())]))
 COMPARISONS = [(kind, name) for kind, names in CONDITIONS.items() for name in names]
 
 
@@ -183,16 +186,7 @@ def figure_files(kind, name, category, caption=None):
 
 FIGURES = [
     f"{OUT}/figures/{kind}/{name}.{suffix}"
-    for kind, names in (
-        ("quality", [f"data-{name}" for name in PATHS]),
-        ("spectra", DRAWN_RUNS),
-        ("learning", ALL_RUNS),
-        *((kind, GROUP_RUNS) for kind in ("groups", "epochs", "effects", "trajectories")),
-        *((kind, list(names)) for kind, names in CONDITIONS.items()),
-        ("across", [kind for kind, names in CONDITIONS.items() if names]),
-        ("models", list(MODELS)),
-        ("cost", ["models"]),
-    )
+    for kind, names in configuration.figures(config).items()
     for name in names
     for suffix in FORMATS.values()
 ]
