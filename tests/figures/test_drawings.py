@@ -11,7 +11,6 @@ import pytest
 from matplotlib.collections import QuadMesh
 from scipy import stats
 
-from autospec.errors import InputError
 from autospec.figures.conditions import draw_conditions
 from autospec.figures.effects import draw_effects
 from autospec.figures.epochs import draw_epochs
@@ -327,8 +326,18 @@ def test_a_diverged_seed_is_left_out(records, tmp_path):
     folder.mkdir(parents=True)
     record = json.loads(records["autoencoding"][0].read_text()) | {"status": "diverged", "seed": 9}
     (folder / "run.json").write_text(json.dumps(record))
-    with_it = draw_learning([folder / "run.json", *records["autoencoding"]])[1]
+    figure, with_it = draw_learning([folder / "run.json", *records["autoencoding"]])
     without = draw_learning(records["autoencoding"])[1]
     pd.testing.assert_frame_equal(with_it, without)
-    with pytest.raises(InputError, match=r"all 1 seed\(s\) diverged.*learning_rate"):
-        draw_learning([folder / "run.json"])
+    words = " ".join(text.get_text() for text in figure.texts).replace("\n", " ")
+    assert "1 of 4 trainings diverged and are left out." in words
+
+
+@pytest.mark.parametrize("draw", [draw_learning, draw_spectra, draw_trajectories])
+def test_a_run_of_which_every_training_diverged_says_so_instead_of_being_drawn(draw, records, tmp_path):
+    record = json.loads(records["autoencoding"][0].read_text()) | {"status": "diverged"}
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    figure, table = draw([tmp_path / "run.json"])
+    words = " ".join(text.get_text() for text in figure.texts).replace("\n", " ")
+    assert "Every training diverged. Lower `learning_rate`" in words and "Simulated data" in words
+    assert table.empty and list(table) == list(draw(records["autoencoding"])[1])

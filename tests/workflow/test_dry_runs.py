@@ -22,7 +22,8 @@ def test_the_default_configuration_is_planned_at_once(repository, snakemake, job
     assert end.children_user + end.children_system - begin.children_user - begin.children_system < 10  # about 3 s
     planned = jobs(process.stdout)
     assert "44 networks from 4 seeds each: 176 trainings." in process.stdout
-    assert planned["train"] == planned["figure_learning"] == 44
+    assert planned["train"] == 44
+    assert planned["figure_learning"] == planned["figure_spectra"] == 18
     assert planned["simulate_freesurfer"] == planned["simulate_fmri"] == planned["report"] == 1
     assert planned["preprocess"] == planned["pair"] == planned["split"] == 4
     for rule in ("test_groups", "figure_groups", "figure_epochs", "figure_effects", "figure_trajectories"):

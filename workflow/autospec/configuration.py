@@ -295,8 +295,9 @@ def side_by_side(config: dict) -> dict[str, list[dict]]:
 def figures(config: dict) -> dict[str, list[str]]:
     """Every figure that a configuration asks for.
 
-    Spectra are drawn run by run where groups are tested and for one run of every data set, model and task;
-    other variants are drawn where they are compared.
+    Spectra and learning are drawn run by run where groups are tested, and for one run of every data set, model
+    and task; the spectra of other variants are drawn where they are compared, and the table of runs and the report
+    say how well each learned.
 
     Returns
     -------
@@ -306,7 +307,7 @@ def figures(config: dict) -> dict[str, list[str]]:
     asked = config["comparisons"]
     groups = list(dict.fromkeys(run_name(run_of(comparison)) for comparison in asked["groups"]))
     beside = side_by_side(config)
-    each = [run_name(run) for chosen in beside.values() for run in chosen]
+    drawn = list(dict.fromkeys([*groups, *(run_name(run) for chosen in beside.values() for run in chosen)]))
     return {
         "quality": [f"data-{name}" for name in dict.fromkeys(run["dataset"] for run in runs(config))],
         **{kind: groups for kind in ("groups", "effects", "epochs", "trajectories")},
@@ -314,8 +315,7 @@ def figures(config: dict) -> dict[str, list[str]]:
         "across": [kind for kind in CONDITIONS if asked[kind]],
         "models": list(beside),
         "cost": ["models"],
-        "spectra": list(dict.fromkeys([*groups, *each])),
-        "learning": [run_name(run) for run in runs(config)],
+        **{kind: drawn for kind in ("spectra", "learning")},
     }
 
 

@@ -56,7 +56,8 @@ def draw_conditions(
     kept = [entry["level"] for entry in summary["levels"] if entry["finished"]]
     title = f"{HEADS[summary['compared']]}: {style.run_title(_without(summary))}"
     if cells.empty:
-        return _nothing(title, summary)
+        text = summary["caution"] or "No layer is the same in all conditions."
+        return style.empty_figure(title, text, summary["simulated"], _TABLE)
     effects = select_summaries(cells)
     by_depth = summary["compared"] == "shape"
     above = _depths(records, kept) if by_depth else _shares(records, kept, set(effects["layer"]))
@@ -118,15 +119,6 @@ def read_depths(folders: Iterable[Path]) -> pd.DataFrame:
 def _without(summary: Mapping) -> dict:
     """The run's identity, without what is compared."""
     return {**summary, summary["compared"]: ""}
-
-
-def _nothing(title: str, summary: Mapping) -> tuple[Figure, pd.DataFrame]:
-    figure = style.new_figure(style.TWO_COLUMNS, 20, title)
-    if summary["simulated"]:
-        style.mark_simulated(figure)
-    text = summary["caution"] or "No layer is the same in all conditions."
-    figure.text(0.5, 0.4, style.wrapped(text, style.TWO_COLUMNS), ha="center", va="center")
-    return figure, pd.DataFrame(columns=[*_TABLE, "simulated"])
 
 
 def _shares(records: Mapping, kept: list[str], layers: set[str]) -> pd.DataFrame:

@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import stats
 
-from autospec.errors import InputError
 from autospec.tables import read_json, read_runs
 
 
@@ -28,20 +27,24 @@ def finished(records: Iterable[str | Path]) -> tuple[list[Path], list[dict]]:
     records : list of dict
         Their records.
 
-    Raises
-    ------
-    InputError
-        If every seed diverged: there is nothing to draw.
     """
     paths = [Path(path) for path in records]
     kept = [(path.parent, record) for path in paths if (record := read_json(path))["status"] == "finished"]
-    if not kept:
-        raise InputError(
-            f"{paths[0].parent.parent}: all {len(paths)} seed(s) diverged, so there is nothing to draw. "
-            "Lower `learning_rate` of this model in the configuration and run again."
-        )
     kept.sort(key=lambda pair: pair[1]["seed"])
     return [folder for folder, _ in kept], [record for _, record in kept]
+
+
+def diverged_words(records: Iterable[str | Path]) -> str:
+    """Say how many trainings diverged and are not drawn; nothing where none did.
+
+    Parameters
+    ----------
+    records : iterable of path
+        The `run.json` of each seed.
+    """
+    status = [read_json(path)["status"] for path in records]
+    count = len(status) - status.count("finished")
+    return f" {count} of {len(status)} trainings diverged and are left out." if count else ""
 
 
 def read_spectra(

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from autospec.figures import style
-from autospec.figures.frames import finished, over_seeds
-from autospec.tables import read_runs
+from autospec.figures.frames import diverged_words, finished, over_seeds
+from autospec.tables import read_json, read_runs
 
 PARTS = ("train", "test")
 
@@ -38,13 +38,17 @@ def draw_learning(records: Iterable[str | Path]) -> tuple[Figure, pd.DataFrame]:
     table : DataFrame
         Columns metric, part, group, epoch, mean, low, high, seeds, simulated.
     """
+    records = list(records)
     folders, kept = finished(records)
+    if not kept:
+        columns = ["metric", "part", "group", "epoch", "mean", "low", "high", "seeds"]
+        return style.nothing_finished("Learning", read_json(records[0]), columns)
     record = kept[0]
     table = over_seeds(read_metrics(folders), ["metric", "part", "group", "epoch"])
     # The area under the ROC curve stands in the table of runs: beside the balanced accuracy it crowds the figure.
     table = table[table["metric"] != "auroc"]
     metrics = ["loss", *sorted(set(table["metric"]) - {"loss"})]
-    note = f"Lines: mean of {len(kept)} trainings; bands: their range."
+    note = f"Lines: mean of {len(kept)} trainings; bands: their range.{diverged_words(records)}"
     colours = {"all": style.ALL, record["groups"][0]: style.REFERENCE, record["groups"][1]: style.OTHER}
     dashes = {"all": "-", record["groups"][0]: "-", record["groups"][1]: (0, (3, 1.2))}
     keys = [Line2D([], [], color=colours[name], linestyle=dashes[name], label=name) for name in colours]

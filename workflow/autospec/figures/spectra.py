@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from autospec.figures import style
-from autospec.figures.frames import finished, layers_in_order, over_seeds, read_spectra
+from autospec.figures.frames import diverged_words, finished, layers_in_order, over_seeds, read_spectra
+from autospec.tables import read_json
 
 QUANTITIES = ("activation", "adjoint", "gradient", "weight")
 #: A few lines can be followed by eye; all of them are in the Parquet.
@@ -30,7 +31,11 @@ def draw_spectra(records: Iterable[str | Path]) -> tuple[Figure, pd.DataFrame]:
         Columns epoch, layer, depth, quantity, group, index, mean (geometric), low, high, seeds,
         simulated.
     """
+    records = list(records)
     folders, kept = finished(records)
+    if not kept:
+        columns = ["depth", "layer", "quantity", "group", "index", "epoch", "mean", "low", "high", "seeds"]
+        return style.nothing_finished("Spectra over training", read_json(records[0]), columns)
     record = kept[0]
     frame = read_spectra(folders, QUANTITIES, leading=max(INDICES))
     frame = frame[frame["index"].isin(INDICES)]
@@ -42,7 +47,7 @@ def draw_spectra(records: Iterable[str | Path]) -> tuple[Figure, pd.DataFrame]:
     quantities = [name for name in QUANTITIES if (table["quantity"] == name).any()]
     note = (
         f"Lines: geometric mean of {len(kept)} trainings; bands: their range. "
-        "Numbers: index of the singular value."
+        f"Numbers: index of the singular value.{diverged_words(records)}"
     )
     looks = dict(zip(record["groups"], ((style.REFERENCE, "-"), (style.OTHER, (0, (3, 1.2)))), strict=True))
     looks["all"] = (style.ALL, "-")

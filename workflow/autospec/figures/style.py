@@ -133,6 +133,21 @@ def wrapped(text: str, width: float) -> str:
     return "\n".join(textwrap.fill(line, int(width / 1.12)) for line in text.splitlines())
 
 
+def empty_figure(title: str, text: str, simulated: bool, columns: list[str]) -> tuple[Figure, pd.DataFrame]:
+    """Say why nothing is drawn, and give an empty table of `columns` beside it."""
+    figure = new_figure(TWO_COLUMNS, 20, title)
+    if simulated:
+        mark_simulated(figure)
+    figure.text(0.5, 0.4, wrapped(text, TWO_COLUMNS), ha="center", va="center")
+    return figure, pd.DataFrame(columns=[*columns, "simulated"])
+
+
+def nothing_finished(kind: str, record: dict, columns: list[str]) -> tuple[Figure, pd.DataFrame]:
+    """The figure of a run of which every training diverged; `record` is that of any of them."""
+    text = "Every training diverged. Lower `learning_rate` of this model in the configuration and run again."
+    return empty_figure(f"{kind}: {run_title(record)}", text, record["simulated"], columns)
+
+
 def mark_simulated(figure: Figure, text: str = "Simulated data") -> None:
     """Say on the figure's face that no measured person stands behind it."""
     height = figure.get_size_inches()[1] / MILLIMETRE

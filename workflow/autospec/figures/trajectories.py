@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from autospec.figures import style
-from autospec.figures.frames import finished, layers_in_order, over_seeds
+from autospec.figures.frames import diverged_words, finished, layers_in_order, over_seeds
 from autospec.statistics.curves import read_curves
 from autospec.summaries import summarise
+from autospec.tables import read_json
 
 INDICES = (1, 2, 5)
 #: A summary's name, and whether it is drawn (and averaged) on a logarithmic scale.
@@ -38,7 +39,11 @@ def draw_trajectories(records: Iterable[str | Path]) -> tuple[Figure, pd.DataFra
         Columns name (`s1`, ... or a summary), layer, depth, group, epoch, mean, low, high (95 % interval of
         the mean over trainings; geometric where the scale is logarithmic), seeds, simulated.
     """
+    records = list(records)
     folders, kept = finished(records)
+    if not kept:
+        columns = ["depth", "layer", "name", "group", "epoch", "mean", "low", "high", "seeds"]
+        return style.nothing_finished("Trajectories of gradient spectra", read_json(records[0]), columns)
     record = kept[0]
     frame = pd.concat([_read(folder, record["groups"]) for folder in folders])
     names = [*(f"s{index}" for index in INDICES), *SUMMARIES]
@@ -56,6 +61,7 @@ def draw_trajectories(records: Iterable[str | Path]) -> tuple[Figure, pd.DataFra
     note = (
         f"Lines: means over {len(kept)} trainings, geometric where the scale is logarithmic; bands: the 95 % interval "
         "of that mean. The trainings saw the same people, so the bands say nothing about other people."
+        f"{diverged_words(records)}"
     )
     title = f"Trajectories of gradient spectra: {style.run_title(record)}"
     figure = style.new_figure(style.TWO_COLUMNS, 8 + 20 * len(order), title, note, keys)
