@@ -136,6 +136,16 @@ def test_commands_in_the_readme_are_in_the_makefile(repository):
     assert "make figures" in blocks[0] and "make test" in blocks[0]
 
 
+def test_make_clean_removes_what_was_made_and_never_data(repository, tmp_path):
+    made = (".venv/ready", ".snakemake/log", "logs/a.log", "checkpoints/a.lock", "results/test/report.html")
+    kept = ("data/a.tsv", "results/.gitkeep", "config/mine.yaml", "Makefile")
+    for name in made + kept:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes((repository / "Makefile").read_bytes())
+    subprocess.run(["make", "clean"], cwd=tmp_path, check=True)
+    assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()} == set(kept)
+
+
 def test_links_in_the_readme_lead_somewhere(repository):
     text = (repository / "README.md").read_text(encoding="utf-8")
     for link in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
@@ -147,7 +157,7 @@ def test_continuous_integration_runs_the_tests(repository):
     script = repository / ".ci" / "run"
     assert os.access(script, os.X_OK)
     text = script.read_text(encoding="utf-8")
-    assert "set -euo pipefail" in text and "make test" in text
+    assert "set -euo pipefail" in text and "make test test-slurm" in text
     assert "export CI=true" in text  # absent shared data are a failure there
 
 

@@ -5,6 +5,7 @@ jobs that outlived a killed run, here or on a cluster, are waited for, lock or n
 """
 
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -54,8 +55,8 @@ def main() -> None:
         print(f"Waiting for {len(jobs)} job(s) of an interrupted run to end.", flush=True)
     while cluster_jobs(folder) or snakemakes(folder)[1]:
         time.sleep(1)
-    if any(Path(".snakemake/locks").glob("*")):
-        subprocess.run([Path(sys.executable).with_name("snakemake"), "--unlock", "--quiet", "all"], check=True)
+    # What `snakemake --unlock` does, which needs a Snakefile here.
+    shutil.rmtree(folder / ".snakemake" / "locks", ignore_errors=True)
 
 
 if __name__ == "__main__":

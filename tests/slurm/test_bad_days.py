@@ -1,0 +1,143 @@
+"""What goes wrong on clusters: each bad day ends with the bytes of a quiet run, and no job runs more than it must."""
+
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+import pytest
+from cluster import wait_for
+from made import contents
+
+RUN = "data-freesurfer_model-mlp_task-autoencoding_activation-relu_shape-base"
+TARGET = f"results/test/statistics/groups/{RUN}/overall.json"
+MADE = (f"results/test/runs/{RUN}", f"results/test/statistics/groups/{RUN}")
+
+
+def training(folder: Path) -> psutil.Process:
+    """The process that trains in `folder`, as soon as there is one."""
+
+    def find():
+        for process in psutil.process_iter():
+            try:
+                line = " ".join(process.cmdline())
+                if "train.py" in line and "/.snakemake/scripts/" in line and Path(process.cwd()) == folder:
+                    if process.name().startswith("python"):
+                        return process
+            except psutil.Error:
+                continue
+
+    return wait_for(find, f"a training in {folder}")
+
+
+@pytest.fixture
+def prepared(quiet, tmp_path):
+    """Make a folder where the data are ready and nothing is trained: ``prepared(name)``."""
+
+    def copy(name: str) -> Path:
+        folder = tmp_path / name
+        shutil.copytree(quiet, folder, ignore=shutil.ignore_patterns("runs", "statistics", "figures", "checkpoints"))
+        return folder
+
+    return copy
+
+
+@pytest.fixture
+def check(cluster, quiet, submit, finish):
+    """Wait for the end, compare with the quiet run, and give the states of the jobs by their rule, in order."""
+
+    def done(process, folder):
+        finish(process, folder)
+        made = contents(folder, *MADE)
+        assert made == contents(quiet, *MADE) and TARGET in made
+        states = {}
+        for job in cluster.jobs(folder):
+            states.setdefault(job.name, []).append(job.state)
+        return states
+
+    return done
+
+
+def scancel(cluster, folder):
+    training(folder)
+    (job,) = cluster.jobs(folder, "train")
+    cluster.ask("scancel", job.number)
+
+
+def kill_the_process(cluster, folder):
+    training(folder).kill()
+
+
+def run_out_of_time(cluster, folder):
+    training(folder).suspend()
+    (job,) = cluster.jobs(folder, "train")
+    cluster.ask("scontrol", "update", f"jobid={job.number}", "timelimit=1")
+
+
+def run_out_of_memory(cluster, folder):
+    pass  # what it asked for, below, does it
+
+
+#: Bad day -> (what is done, what it leaves of the job, further arguments).
+DAYS = {
+    "cancelled": (scancel, "CANCELLED", ()),
+    "killed": (kill_the_process, "FAILED", ()),
+    "time": (run_out_of_time, "TIMEOUT", ()),
+    "memory": (run_out_of_memory, "FAILED", ("--set-resources", "train:mem_mb=400 * attempt ** 3")),
+}
+
+
+def test_a_job_that_is_lost_is_sent_again_once_with_twice_the_time_and_memory(cluster, submit, check, prepared):
+    folders = {day: prepared(day) for day in DAYS}
+    runs = {day: submit(folders[day], TARGET, *arguments) for day, (_, _, arguments) in DAYS.items()}
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda day: DAYS[day][0](cluster, folders[day]), DAYS))
+    for day, (_, left, _) in DAYS.items():
+        assert check(runs[day], folders[day]) == {"train": [left, "COMPLETED"], "test_groups": ["COMPLETED"]}, day
+        first, second = cluster.jobs(folders[day], "train")
+        assert second.megabytes == (8 if day == "memory" else 2) * first.megabytes
+        assert day == "time" or second.minutes == 2 * first.minutes
+    assert len({cluster.jobs(folder, "train")[1].minutes for folder in folders.values()}) == 1
+
+
+def test_a_drained_node_holds_what_comes_until_it_is_resumed(cluster, submit, check, prepared):
+    folder = prepared("drained")
+    run = submit(folder, TARGET)
+    training(folder)
+    cluster.ask("scontrol", "update", "nodename=localhost", "state=drain", "reason=test")
+    waiting = wait_for(lambda: cluster.jobs(folder, "test_groups"), "the next job")
+    assert [job.state for job in waiting] == ["PENDING"]
+    cluster.ask("scontrol", "update", "nodename=localhost", "state=resume")
+    assert check(run, folder) == {"train": ["COMPLETED"], "test_groups": ["COMPLETED"]}
+
+
+def test_jobs_outlive_the_controller(cluster, submit, check, prepared):
+    folder = prepared("controller")
+    run = submit(folder, TARGET)
+    process = training(folder)
+    cluster.kill_controller()
+    process.wait(timeout=120)  # the job comes to its end with nobody to tell
+    cluster.start_controller()
+    assert check(run, folder) == {"train": ["COMPLETED"], "test_groups": ["COMPLETED"]}
+
+
+def test_a_killed_snakemake_is_started_again_when_its_jobs_have_ended(cluster, repository, submit, check, prepared):
+    folder = prepared("snakemake")
+    run = submit(folder, TARGET)
+    process = training(folder)
+    run.kill()
+    run.wait()
+    process.suspend()
+    unlock = subprocess.Popen(
+        [sys.executable, repository / "workflow" / "unlock.py"], cwd=folder, stdout=subprocess.PIPE, text=True
+    )
+    with pytest.raises(subprocess.TimeoutExpired):
+        unlock.wait(timeout=5)
+    process.resume()
+    assert "Waiting for" in unlock.communicate(timeout=120)[0]
+    assert unlock.returncode == 0
+    assert {job.state for job in cluster.jobs(folder)} == {"COMPLETED"}
+    states = check(submit(folder, TARGET), folder)
+    assert states == {"train": ["COMPLETED", "COMPLETED"], "test_groups": ["COMPLETED"]}

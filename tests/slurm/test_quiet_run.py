@@ -1,0 +1,36 @@
+"""The test configuration through the profile, on a real cluster of one node with a GPU in name only."""
+
+from collections import Counter
+
+import pandas as pd
+
+
+def test_every_step_of_the_run_is_a_job_that_ran_once(cluster, quiet):
+    assert (quiet / "results" / "test" / "report.html").stat().st_size > 100_000
+    jobs = cluster.jobs(quiet)
+    assert {job.state for job in jobs} == {"COMPLETED"}
+    sent = Counter(job.name.split("_")[0] if job.name.startswith(("prepare", "draw")) else job.name for job in jobs)
+    logs = quiet / "logs" / "results" / "test"
+    ran = Counter({folder.name: len(list(folder.rglob("*.log"))) for folder in logs.iterdir()})
+    assert sent.pop("prepare") == ran.pop("preprocess") == ran.pop("pair") == ran.pop("split")
+    figures = [rule for rule in ran if rule.startswith("figure_")]
+    assert sent.pop("draw") < sum(map(ran.pop, figures)) / 2  # four to a job
+    assert sent == ran
+
+
+def test_only_trainings_are_sent_to_the_gpu(cluster, quiet):
+    for job in cluster.jobs(quiet):
+        assert (job.partition, job.gpu) == (("gpu", True) if job.name == "train" else ("cpu", False))
+
+
+def test_every_job_asks_for_memory_and_time(cluster, quiet):
+    for job in cluster.jobs(quiet):
+        assert job.megabytes >= 1000 and 10 <= job.minutes < 1440
+
+
+def test_every_job_leaves_its_log_and_its_benchmark(quiet):
+    logs = quiet / "logs" / "results" / "test"
+    names = {path.relative_to(logs).with_suffix("") for path in logs.rglob("*.log")}
+    benchmarks = {path.relative_to(logs) for path in logs.rglob("*.benchmark.tsv")}
+    assert names and benchmarks == {name.with_name(f"{name.name}.benchmark.tsv") for name in names}
+    assert all(pd.read_csv(logs / path, sep="\t")["s"].iloc[0] > 0 for path in benchmarks)
