@@ -138,6 +138,5 @@ def test_a_killed_snakemake_is_started_again_when_its_jobs_have_ended(cluster, r
     process.resume()
     assert "Waiting for" in unlock.communicate(timeout=120)[0]
     assert unlock.returncode == 0
-    assert {job.state for job in cluster.jobs(folder)} == {"COMPLETED"}
-    states = check(submit(folder, TARGET), folder)
-    assert states == {"train": ["COMPLETED", "COMPLETED"], "test_groups": ["COMPLETED"]}
+    # The job that outlived its Snakemake counts, and is not sent again.
+    assert check(submit(folder, TARGET), folder) == {"train": ["COMPLETED"], "test_groups": ["COMPLETED"]}
