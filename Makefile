@@ -1,5 +1,6 @@
 # make figures      the default analysis, from nothing to results/report.html
 # make abide        the same questions on open data, which are downloaded where they are not found (config/abide.yaml)
+# make cobre        the paper's questions on open data: COBRE, ABIDE and MNIST, downloaded in the same way (config/paper.yaml)
 # make test         every test that needs no root
 # make test-quick   the everyday tests, under five minutes
 # make test-slurm   tests on a real SLURM of one node; needs root, and installs Debian's packages
@@ -11,7 +12,7 @@
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: figures abide test test-quick test-slurm rulegraph lock clean
+.PHONY: figures abide cobre test test-quick test-slurm rulegraph lock clean
 
 CORES ?= $(shell n=$$(nproc 2>/dev/null || sysctl -n hw.ncpu); echo $$((n < 8 ? n : 8)))
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
@@ -28,6 +29,10 @@ figures: $(READY)
 abide: $(READY)
 	$(SNAKEMAKE) --configfile config/abide.yaml
 	@echo "The report is results/abide/report.html."
+
+cobre: $(READY)
+	$(SNAKEMAKE) --configfile config/paper.yaml
+	@echo "The report is results/paper/report.html."
 
 test: $(READY)
 	.venv/bin/python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder --ignore tests/slurm
