@@ -537,6 +537,27 @@ def test_people_that_components_are_estimated_on_have_no_further_part(cobre, ica
         np.testing.assert_allclose(again.series, factor * one.series, rtol=1e-4)
 
 
+def test_with_one_session_all_of_a_person_is_left_out_of_what_components_are_estimated_on(cobre, ica, tmp_path):
+    from autospec.data.extraction import find_cohort
+
+    folder = tmp_path / "sessions"
+    folder.mkdir()
+    for number in range(6):
+        for session in (1, 2):
+            for suffix in ("nii.gz", "tsv.gz"):
+                name = f"fmri_00sub-{number}_ses-{session}.{suffix}"
+                shutil.copyfile(cobre / f"fmri_004000{number}.{suffix}", folder / name)
+    people = pd.read_csv(cobre / "phenotypic_data.tsv.gz", sep="\t").assign(ID=[f"sub-{n}" for n in range(6)])
+    people.to_csv(folder / "phenotypic_data.tsv.gz", sep="\t", index=False)
+    named = {"components": 3, "scans": "fmri_00sub-[01]_ses-1.nii.gz", "seed": 0}
+    for options, scans in ((ica, 4), (ica | {"ica": named}, 2)):
+        cohort = find_cohort(options, folder)
+        assert len(cohort.estimated_on) == scans
+        estimated_on = {path.name.removeprefix("fmri_00").split("_")[0] for path in cohort.estimated_on}
+        assert len(estimated_on) == 2 and not estimated_on & set(cohort.people["person"])
+        assert len(cohort.people) == 8 and len(cohort.dropped) == 4
+
+
 def test_components_can_be_estimated_on_other_peoples_scans(cobre, ica):
     options = ica | {"ica": {"components": 3, "scans": "fmri_004000[01].nii.gz", "seed": 0, "mask": "mask.nii.gz"}}
     dataset, _, dropped = fmri.read("cobre", options, cobre)

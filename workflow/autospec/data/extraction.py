@@ -20,7 +20,8 @@ from autospec.data.components import Components, extract, numbered, of_maps, rea
 from autospec.data.confounds import read_confounds
 from autospec.data.extracted import Extracted
 from autospec.data.files import find_files
-from autospec.data.participants import dropped_table, match_people, read_participants
+from autospec.data.participants import labels_in_question, match_people, read_participants
+from autospec.data.participants_cells import dropped_table
 from autospec.data.recording import Recording
 from autospec.data.scans import check_4d, load, repetition_time, same_time
 from autospec.errors import InputError
@@ -55,13 +56,15 @@ def find_cohort(options: Mapping, folder: Path) -> Cohort:
     scans = find_files(folder, options.get("bold", BOLD), "bold")
     others = {folder / options.get("maps", MAPS), folder / (options.get("atlas") or MAPS)}
     scans = {subject: scan for subject, scan in scans.items() if scan not in others}
-    labels = set(scans) - set(outside["label"])
+    labels = labels_in_question(scans, outside["label"])
     people, unmatched = match_people(people, labels, options.get("missing_subjects", "error"), folder)
     estimated_on = []
     if options.get("ica"):
-        estimated_on = group_ica.choose(options["ica"], folder, {name: scans[name] for name in people["subject"]})
+        persons = people.get("person", people["subject"])
+        estimated_on = group_ica.choose(options["ica"], folder, people["subject"].map(scans).groupby(persons).agg(list))
         paths = {path.resolve() for path in estimated_on}
         own = people["subject"].map(lambda subject: scans[subject].resolve() in paths)
+        own = persons.isin(persons[own])  # with one session go all of the person's
         unmatched = pd.concat(
             [unmatched, dropped_table("subject", people.loc[own, "subject"], "the components were estimated on them")]
         )

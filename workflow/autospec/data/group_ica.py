@@ -23,7 +23,7 @@ from autospec.tables import atomic_path
 _FEWEST = 2
 
 
-def choose(options: Mapping, folder: Path, scans: Mapping[str, Path]) -> list[Path]:
+def choose(options: Mapping, folder: Path, scans: Mapping[str, list[Path]]) -> list[Path]:
     """Choose the scans that the maps are estimated on.
 
     Parameters
@@ -31,8 +31,8 @@ def choose(options: Mapping, folder: Path, scans: Mapping[str, Path]) -> list[Pa
     options : mapping
         `scans` (a pattern of files, relative to the folder), or `people` (how many are drawn) and `seed`.
     folder : path
-    scans : mapping of subject to path
-        Of the people in the data set.
+    scans : mapping of person to list of path
+        Of the people in the data set; whoever is drawn, is with all sessions.
 
     Raises
     ------
@@ -54,8 +54,8 @@ def choose(options: Mapping, folder: Path, scans: Mapping[str, Path]) -> list[Pa
             "at least 4 must be left. Lower it, or name other people's scans under `ica.scans`."
         )
     drawn = np.random.default_rng(options["seed"]).permutation(len(scans))[:people]
-    subjects = sorted(scans)
-    return sorted(scans[subjects[index]] for index in drawn)
+    persons = sorted(scans.keys())
+    return sorted(path for index in drawn for path in scans[persons[index]])
 
 
 def estimate(options: Mapping, folder: Path, paths: list[Path]) -> tuple[nib.Nifti1Image, pd.DataFrame]:
