@@ -89,6 +89,16 @@ def test_rows_with_subjects_are_looked_up_in_the_participants_table(folder):
     np.testing.assert_array_equal(dataset.values, read(folder)[0].values[::-1])
 
 
+def test_sessions_of_people_of_no_group_are_left_out_without_an_error(folder):
+    persons = [f"sub-{row // 2}" for row in range(PEOPLE)]
+    (folder / "subjects.txt").write_text("\n".join(f"{name}_ses-{row % 2}" for row, name in enumerate(persons)))
+    table = pd.DataFrame({"participant_id": persons[::2], "diagnosis": ["1", "2", "3", "1"]})
+    table.to_csv(folder / "participants.tsv", sep="\t", index=False)
+    dataset, _, dropped = read(folder, labels=None, subjects="subjects.txt", other_groups="drop")
+    assert dataset.people["person"].tolist() == ["sub-0", "sub-0", "sub-1", "sub-1", "sub-3", "sub-3"]
+    assert dropped["label"].tolist() == ["sub-2"]
+
+
 def test_people_of_no_group_are_left_out_and_counted(folder):
     (folder / "labels_COBRE.csv").write_text("1\n1\n2\n2\n1\n2\n2\n3\n")
     with pytest.raises(InputError, match="labels_COBRE.csv, line 8, column 'labels': found '3'"):

@@ -108,6 +108,19 @@ def test_different_lengths_are_refused_unless_cropping_is_asked_for(folder):
     np.testing.assert_allclose(dataset.values[0], wanted, atol=1e-4)
 
 
+def test_sessions_of_people_of_no_group_are_left_out_without_an_error(folder):
+    table = pd.DataFrame({"id": [f"sub-{letter}" for letter in "abcdef"], "dx": [1, 2, 3, 1, 2, 3]})
+    table.to_csv(folder / "participants.tsv", sep="\t", index=False)
+    for seed, letter in enumerate("abcdef"):
+        for session in (1, 2):
+            write(folder, f"sub-{letter}_ses-{session}", series(seed + 10 * session))
+    for letter in "abcd":
+        (folder / "raw" / f"{letter}_rois.1D").unlink()
+    dataset, _, dropped = read(folder, other_groups="drop")
+    assert dataset.people["person"].tolist() == [f"sub-{letter}" for letter in "aabbddee"]
+    assert dropped["label"].tolist() == ["sub-c", "sub-f"]
+
+
 def test_plain_tables_without_header_are_read_alike(folder):
     expected = read(folder)[0].values
     for seed, subject in enumerate("abcd"):

@@ -84,9 +84,7 @@ def read_persons(table: pd.DataFrame, columns: Mapping, path: Path) -> list[str]
             )
         return cells.tolist()
     labels = table[columns["subject"]].tolist()
-    persons = [
-        next((match[1] for pattern in _SESSIONS if (match := pattern.fullmatch(label))), label) for label in labels
-    ]
+    persons = [person_of(label) for label in labels]
     return persons if persons != labels else None
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from autospec.data.arrays import read_array
 from autospec.data.dataset import Dataset
-from autospec.data.participants import map_groups, match_people, read_participants
+from autospec.data.participants import labels_in_question, map_groups, match_people, read_participants
 from autospec.data.text_table import read_text
 from autospec.data.timecourses import as_series, from_series, numbered
 from autospec.errors import InputError
@@ -104,7 +104,7 @@ def _people(options, folder, count, file) -> tuple[pd.DataFrame, pd.DataFrame]:
         if len(repeated):
             raise InputError(f"{path}, line {repeated.index[0]}: subject {repeated.iloc[0]} stands twice. Keep one.")
         people, outside = read_participants(folder, options)
-        labels = set(cells) - set(outside["label"])
+        labels = labels_in_question(cells, outside["label"])
         people, unmatched = match_people(people, labels, options.get("missing_subjects", "error"), path)
         rows = pd.Series(range(count), index=cells.to_numpy())
         return people.assign(row=people["subject"].map(rows)), pd.concat([outside, unmatched], ignore_index=True)

@@ -12,7 +12,7 @@ from autospec.data.arrays import read_array
 from autospec.data.assemble import assemble
 from autospec.data.dataset import Dataset
 from autospec.data.files import find_files
-from autospec.data.participants import match_people, read_participants
+from autospec.data.participants import labels_in_question, match_people, read_participants
 from autospec.data.recording import Recording
 from autospec.data.signal import constant
 from autospec.data.text_courses import SUFFIXES as TEXTS
@@ -53,7 +53,7 @@ def read(name: str, options: Mapping, path: str | Path) -> tuple[Dataset, pd.Dat
     folder = Path(path)
     people, outside = read_participants(folder, options)
     files = find_files(folder, options["files"], "files")
-    labels = set(files) - set(outside["label"])
+    labels = labels_in_question(files, outside["label"])
     people, unmatched = match_people(people, labels, options.get("missing_subjects", "error"), folder)
 
     series, features = [], None
