@@ -76,6 +76,29 @@ def test_regions_are_named_by_the_table_beside_the_atlas(tmp_path, scan):
         read_atlas(atlas, load(scan), False)
 
 
+@pytest.mark.parametrize(
+    "content, said",
+    [
+        (b"", "not a tab-separated table"),
+        (b"\xff\xfe\n", "not a tab-separated table"),
+        (b"name\tx\na\t1\nb\t1\t2\nc\n", "not a tab-separated table"),
+        (b"name\tx\na\t1\n\t1\nc\t1\n", "wanted a column 'name' with 3 different names"),
+        (b"index,name\n1,a\n2,b\n3,c\n", "wanted a column 'name' with 3 different names"),
+    ],
+)
+def test_a_broken_table_of_names_beside_the_maps_is_refused(tmp_path, scan, content, said):
+    maps = save(tmp_path / "maps.nii.gz", np.random.default_rng(0).random((*SHAPE, 3)).astype(np.float32))
+    (tmp_path / "maps.tsv").write_bytes(content)
+    with pytest.raises(InputError, match=f"maps.tsv: {said}"):
+        read_maps(maps, load(scan), False)
+
+
+def test_a_component_may_be_called_na(tmp_path, scan):
+    maps = save(tmp_path / "maps.nii.gz", np.random.default_rng(0).random((*SHAPE, 3)).astype(np.float32))
+    (tmp_path / "maps.tsv").write_text("name\nNA\nGP\nnull\n")
+    assert read_maps(maps, load(scan), False).names == ["NA", "GP", "null"]
+
+
 def test_a_region_that_lies_outside_the_scan_is_lacking(tmp_path):
     rng = np.random.default_rng(0)
     array = (100 + rng.standard_normal((*SHAPE, VOLUMES))).astype(np.float32)

@@ -217,7 +217,7 @@ def _map_names(path: Path, count: int) -> list[str]:
     table = _names_table(path)
     if table is None:
         return numbered(count)
-    if "name" not in table or len(table) != count or table["name"].duplicated().any():
+    if "name" not in table or len(table) != count or table["name"].duplicated().any() or "" in set(table["name"]):
         raise InputError(
             f"{path.with_name(stem(path) + '.tsv')}: wanted a column 'name' with {count} different names, one for "
             f"each map of {path.name}, found {len(table)} rows and columns {', '.join(table.columns)}. "
@@ -233,7 +233,8 @@ def _region_names(path: Path, labels: np.ndarray) -> dict[int, str]:
     names = {}
     if {"index", "name"} <= set(table):
         numbers = pd.to_numeric(table["index"], errors="coerce")
-        names = {int(number): name for number, name in zip(numbers, table["name"], strict=True) if number == number}
+        named = zip(numbers, table["name"], strict=True)
+        names = {int(number): name for number, name in named if np.isfinite(number) and name}
     missing = [label for label in labels.tolist() if label not in names]
     if missing or len({names[label] for label in labels.tolist()}) != len(labels):
         what = f"no name for region {missing[0]}" if missing else "a name that stands twice"
@@ -246,4 +247,9 @@ def _region_names(path: Path, labels: np.ndarray) -> dict[int, str]:
 
 def _names_table(path: Path) -> pd.DataFrame | None:
     labels = path.with_name(stem(path) + ".tsv")
-    return pd.read_csv(labels, sep="\t", dtype=str) if labels.exists() else None
+    if not labels.exists():
+        return None
+    try:
+        return pd.read_csv(labels, sep="\t", dtype=str, keep_default_na=False)  # a region may be called NA
+    except ValueError as error:
+        raise InputError(f"{labels}: not a tab-separated table ({error}). Correct or remove it.") from None
