@@ -1,4 +1,5 @@
 import dataclasses
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -108,6 +109,18 @@ def test_outliers_of_a_table_are_counted_by_hand():
     assert table.loc["f0", "maximum"] == pytest.approx((1000 - 21) / scale)
     assert table.loc["f0", "outliers"] == 1
     assert table.loc["f1", "sd"] == pytest.approx(dataset.values[:, 1].std(ddof=1), rel=1e-6)
+
+
+def test_a_component_stands_for_its_mean_correlation_and_memory_for_one_persons_matrix():
+    dataset = simulated_dataset((40, 60), people=60, seed=4)
+    tracemalloc.start()
+    table = tables.feature_table(dataset, True)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 60 * 60 * 60 * 8  # bytes of everyone's matrices
+    wanted = [(np.corrcoef(one.T.astype(float)).sum(axis=0) - 1) / 59 for one in dataset.values]
+    np.testing.assert_allclose(table["mean"], np.mean(wanted, axis=0), atol=1e-9)
+    np.testing.assert_allclose(table["sd"], np.std(wanted, axis=0, ddof=1), rtol=1e-6)
 
 
 def test_connectivity_is_that_of_nilearn_averaged_as_fishers_z():

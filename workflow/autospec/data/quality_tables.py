@@ -128,12 +128,14 @@ def feature_table(dataset: Dataset, time_courses: bool) -> pd.DataFrame:
         `feature`, `mean`, `sd`, quantiles of the distance from the median in robust standard deviations
         (`QUANTILES`), `outliers` (people further than 5), in the data set's order.
     """
-    values = dataset.values.astype(np.float64)
+    values = dataset.values
     if values.ndim == 3 and time_courses and values.shape[2] > 1:
-        together = correlations(values)
-        values = (together.sum(axis=2) - 1) / (values.shape[2] - 1)
+        # One person at a time: the matrices of everyone may not fit into memory.
+        together = np.stack([correlations(one[None].astype(np.float64))[0].sum(axis=1) for one in values])
+        values = (together - 1) / (values.shape[2] - 1)
     elif values.ndim > 2:
-        values = values.mean(axis=tuple(range(1, values.ndim - 1)))
+        values = values.mean(axis=tuple(range(1, values.ndim - 1)), dtype=np.float64)
+    values = values.astype(np.float64)
     distance = robust_z(values)
     quantiles = dict(zip(QUANTILES, np.quantile(distance, list(QUANTILES.values()), axis=0), strict=True))
     return pd.DataFrame(
