@@ -1,12 +1,16 @@
-"""Repetition times: the header, JSON sidecars by BIDS' inheritance principle, the configuration."""
+"""Damaged headers; repetition times: the header, JSON sidecars by BIDS' inheritance principle, the configuration."""
 
 import json
+import tempfile
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
-from autospec.data.scans import load, repetition_time
+from autospec.data.scans import check_4d, load, repetition_time, values
 from autospec.errors import InputError
 
 SCAN = "sub-01/func/sub-01_task-rest_space-MNI_desc-preproc_bold.nii.gz"
@@ -107,3 +111,34 @@ def test_a_broken_sidecar_is_named(root):
     sidecar(root, "task-rest_bold.json", '{"RepetitionTime": 2')
     with pytest.raises(InputError, match="task-rest_bold.json: not JSON"):
         found(root)
+
+
+@given(st.lists(st.tuples(st.integers(0, 351), st.integers(0, 255)), min_size=1, max_size=4))
+@settings(deadline=None, max_examples=150)
+@example([(70, 93)])  # a type of values that there is not
+@example([(123, 80)])  # a unit of time that there is not
+@example([(47, 255)])  # a negative length
+@example([(111, 255)])  # an offset that is no number
+def test_a_damaged_header_gives_an_image_or_an_input_error(changes):
+    image = nib.Nifti1Image(np.random.default_rng(0).random((3, 3, 3, 5)).astype(np.float32), np.eye(4))
+    content = bytearray(image.to_bytes())
+    for place, byte in changes:
+        content[place] = byte
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "scan.nii")
+        path.write_bytes(content)
+        try:
+            damaged = load(path)
+            check_4d(damaged, path, "a scan")
+            assert repetition_time(damaged, path, folder, None) > 0
+            assert np.isfinite(values(damaged, path)).all()
+        except InputError as error:
+            assert str(path) in str(error)
+
+
+def test_an_analyze_image_says_no_repetition_time(tmp_path):
+    nib.save(nib.AnalyzeImage(np.zeros((3, 3, 3, 5), np.int16), np.eye(4)), tmp_path / "scan.img")
+    image = load(tmp_path / "scan.img")
+    with pytest.raises(InputError, match="no usable repetition time in the header"):
+        repetition_time(image, tmp_path / "scan.img", tmp_path, None)
+    assert repetition_time(image, tmp_path / "scan.img", tmp_path, 2.0) == 2.0

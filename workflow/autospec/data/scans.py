@@ -1,7 +1,6 @@
 """Opening 4-d scans: their values, grids and repetition times."""
 
 import json
-import zlib
 from pathlib import Path
 
 import nibabel as nib
@@ -26,7 +25,7 @@ def load(path: str | Path) -> nib.Nifti1Image:
         return nib.load(path)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file. Put it there or correct the configuration.") from None
-    except (nib.filebasedimages.ImageFileError, EOFError, OSError, zlib.error) as error:
+    except Exception as error:  # of a damaged header nibabel raises whatever it stumbles on
         raise InputError(f"{path}: not a readable NIfTI image ({error}). Get the file again.") from None
 
 
@@ -46,7 +45,9 @@ def values(image: nib.Nifti1Image, path: str | Path) -> np.ndarray:
     """
     try:
         array = image.get_fdata(dtype=np.float32, caching="unchanged")
-    except (EOFError, OSError, ValueError, zlib.error):
+    except MemoryError:
+        raise
+    except Exception:  # as in `load`
         raise InputError(f"{path}: the file is damaged or cut short. Get it again.") from None
     if not np.isfinite(array).all():
         raise InputError(
@@ -97,7 +98,10 @@ def repetition_time(image: nib.Nifti1Image, path: Path, root: str | Path, option
         If they differ, or if none of them states it.
     """
     stated = {}
-    unit = image.header.get_xyzt_units()[1]
+    try:
+        unit = image.header.get_xyzt_units()[1]
+    except (AttributeError, KeyError):  # the Analyze format has none, and a damaged header none that there is
+        unit = "unknown"
     step = float(image.header.get_zooms()[3])
     if unit in _SECONDS and 0 < step * _SECONDS[unit] < _LONGEST:
         # Without a unit, or with an absurd value, the number is a writer's default or in another unit.
