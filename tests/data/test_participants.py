@@ -328,6 +328,25 @@ def test_table_and_data_must_hold_the_same_people(tmp_path, caplog):
         match_people(people, ["01", "02"], "drop", "the folder")
 
 
+@pytest.mark.parametrize(
+    "table, labels, found",
+    [
+        (["0040000", "0040010", "0040002"], ["40010", "40000"], ["40000", "40010"]),
+        (["40000", "40010"], ["0040000", "0040010", "0040011"], ["0040000", "0040010"]),
+        (["40000", "0040000", "7"], ["040000"], None),  # whose it is cannot be told
+        (["40000", "7"], ["040000", "0040000"], None),
+        (["01", "2"], ["2", "1"], ["2"]),  # where one label is the same, all are taken at their word
+    ],
+)
+def test_zeros_in_front_of_labels_are_not_counted_where_nobody_would_be_found(table, labels, found, tmp_path):
+    people = pd.DataFrame({"subject": table, "group": "control"})
+    if found is None:
+        with pytest.raises(InputError, match="must be spelt alike"):
+            match_people(people, labels, "drop", tmp_path)
+    else:
+        assert match_people(people, labels, "drop", tmp_path)[0]["subject"].tolist() == found
+
+
 def test_sessions_get_the_row_of_their_person(tmp_path):
     write(tmp_path)
     people, outside = read_participants(tmp_path, OPTIONS)

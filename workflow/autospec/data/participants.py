@@ -111,7 +111,8 @@ def match_people(
     """Keep the people whose data are there.
 
     Where the table has one row a person, as BIDS has it, and the data are of several sessions
-    (``sub-01_ses-1``, ``sub-01_ses-2``), each session gets its person's row.
+    (``sub-01_ses-1``, ``sub-01_ses-2``), each session gets its person's row. Where no label is the same, zeros in
+    front are not counted, which spreadsheets drop and files keep (40000, ``0040000``); people then get the data's.
 
     Parameters
     ----------
@@ -135,7 +136,7 @@ def match_people(
         have none in common. The first few labels go to the log, not into the message.
     """
     labels = set(labels)
-    people = _by_session(people, labels)
+    people = _by_session(_with_zeros(people, labels), labels)
     known = set(people["subject"])
     reasons = {
         "no data found": sorted(known - labels),
@@ -159,6 +160,14 @@ def match_people(
     dropped = [dropped_table("subject", left_out, reason) for reason, left_out in reasons.items()]
     kept = people[people["subject"].isin(labels)].reset_index(drop=True)
     return kept, pd.concat(dropped, ignore_index=True)
+
+
+def _with_zeros(people: pd.DataFrame, labels: Collection[str]) -> pd.DataFrame:
+    short = {label.lstrip("0"): label for label in labels}
+    stripped = people["subject"].str.lstrip("0")
+    if set(people["subject"]) & set(labels) or len(short) < len(labels) or stripped.duplicated().any():
+        return people
+    return people.assign(subject=stripped.map(short).fillna(people["subject"]))
 
 
 def _by_session(people: pd.DataFrame, labels: Collection[str]) -> pd.DataFrame:
