@@ -11,7 +11,7 @@ CONFIGURATION = Path(__file__).parent / "slurm" / "slurm.conf"
 #: The job step drops SLURM's environment variables, so the configuration must lie here.
 ETC = Path("/etc/slurm")
 GRES = "NodeName=localhost Name=gpu Type=h200 File=/dev/null\n"
-FIELDS = ("JobID", "State", "Comment", "STDOUT", "Partition", "tres-alloc", "TimeLimit", "MinMemory")
+FIELDS = ("JobID", "State", "Comment", "STDOUT", "Partition", "tres-per-job", "TimeLimit", "MinMemory")
 
 
 @dataclass
@@ -82,7 +82,7 @@ class Cluster:
             number, state, comment, log, partition, tres, limit, memory = line.strip().split("|")[: len(FIELDS)]
             rule = comment.removeprefix("rule_").split("_wildcards_")[0]
             jobs.append(
-                Job(number, state, rule, log, partition, "gres/gpu" in tres, _minutes(limit), int(memory.rstrip("M")))
+                Job(number, state, rule, log, partition, tres == "gres:gpu:1", _minutes(limit), int(memory.rstrip("M")))
             )
         return [job for job in jobs if job.log.startswith(f"{folder}/") and job.name.startswith(name)]
 
