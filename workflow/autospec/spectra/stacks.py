@@ -89,6 +89,7 @@ class Stack:
         if not stacked.trained:
             self.quantities = self.quantities - {"gradient"}
         self._kept: dict[tuple, torch.Tensor] = {}
+        self._everyones_rows: set[str] = set()
 
     def cores(self) -> list[Cores]:
         """What is to be solved."""
@@ -141,8 +142,10 @@ class Stack:
                     self._keep((side, *family.groups), part, mine[side].mT @ mine[side])
 
     def _keep_row_grams(self, side: str, family: Family, mine: torch.Tensor, part: slice) -> None:
-        key, everyone = (side, *family.groups), self._kept.get((side, ALL))
-        if family.groups != [ALL] and everyone is not None and everyone.shape[-1] == self.samples * self.per_sample:
+        key = (side, *family.groups)
+        # Where n t = p, only this tells a matrix of rows from one of columns.
+        if family.groups != [ALL] and side in self._everyones_rows:
+            everyone = self._kept[side, ALL]
             groups, size = mine.shape[1:3]
             span = slice(family.span.start * self.per_sample, family.span.stop * self.per_sample)
             blocks = everyone[:, 0, span, span].unflatten(2, (groups, size)).unflatten(1, (groups, size))
@@ -151,6 +154,8 @@ class Stack:
         if key not in self._kept:
             shape = (len(self.steps), *mine.shape[1:3], mine.shape[2])
             self._kept[key] = self._workspace.take(f"{side} {family.groups} {self.number}", shape, mine, mine.dtype)
+            if family.groups == [ALL]:
+                self._everyones_rows.add(side)
         torch.bmm(mine.flatten(0, 1), mine.flatten(0, 1).mT, out=self._kept[key][part].flatten(0, 1))
 
     def _keep(self, key: tuple, part: slice, value: torch.Tensor) -> None:
