@@ -10,6 +10,7 @@ from itertools import pairwise
 import pyarrow as pa
 import torch
 
+from autospec.spectra.factors import group_gradients
 from autospec.spectra.gather import StepRecord
 from autospec.tables import ALIGNMENTS
 
@@ -25,12 +26,13 @@ class Alignments:
 
     def take(self, record: StepRecord) -> None:
         """Take one step."""
-        for group, samples in record.groups.items():
-            gradients = {
-                layer: product.gradient(samples.to(product.adjoints.device)).double()
-                for layer, (_, product) in record.layers.items()
-                if product is not None and product.adjoints is not None and product.trained
-            }
+        found = {
+            layer: dict(group_gradients(product, record.groups))
+            for layer, (_, product) in record.layers.items()
+            if product is not None and product.adjoints is not None and product.trained
+        }
+        for group in record.groups:
+            gradients = {layer: of_group[group].double() for layer, of_group in found.items()}
             for first, second in _pairs(list(gradients)):
                 if gradients[first].shape == gradients[second].shape:
                     value = torch.nn.functional.cosine_similarity(

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from autospec.spectra.decompose import gram, solve_gram, solve_pair
-from autospec.spectra.factors import FormedFactors
-from autospec.spectra.gather import ALL, Batch, StepRecord
+from autospec.spectra.factors import group_gradients
+from autospec.spectra.gather import Batch, StepRecord
 from autospec.spectra.rows import group_grams
 from autospec.spectra.stacks import Cores, Key, Stack
 from autospec.spectra.workspace import Workspace
@@ -69,14 +69,16 @@ class StepSolver:
             if quantity in self.quantities and rows is not None and (side == "inputs" or rows.adjoints is not None):
                 cores += self._of_rows(step, layer, quantity, side, record)
         if "gradient" in self.quantities and product is not None and product.trained and product.adjoints is not None:
-            for group, gradient in _group_gradients(product, record.groups):
+            for group, gradient in group_gradients(product, record.groups):
                 cores.append(Cores([layer], "gradient", [group], [step], (gram(gradient)[None, None],), product.rank))
         return cores
 
     def _of_rows(self, step: int, layer: str, quantity: str, side: str, record: StepRecord) -> list[Cores]:
         """Cores of a layer's activations or adjoints; none anew where another layer saw the very same."""
         rows = record.layers[layer][0]
-        key = (step, side, id(rows)) if hasattr(rows, "patches") else (step, side, *_place(getattr(rows, side)))
+        # Rows made anew whenever they are asked for may lie where another layer's lay before.
+        place = _place(getattr(rows, side)) if getattr(rows, "holds_rows", False) else (id(rows),)
+        key = (step, side, *place)
         if key in self._alike:
             for core in self._alike[key]:
                 core.layers.append(layer)
@@ -92,21 +94,6 @@ class StepSolver:
 def _place(matrix: torch.Tensor) -> tuple:
     """Where a tensor lies in memory, and how."""
     return matrix.data_ptr(), matrix.shape, matrix.stride()
-
-
-def _group_gradients(product, groups: dict[str, torch.Tensor]):
-    """Gradient of each group; everyone's is the sum of the others."""
-    total, formed = 0.0, product.gradients if isinstance(product, FormedFactors) else {}
-    for group, samples in groups.items():
-        if group == ALL and torch.is_tensor(total):
-            yield group, total
-            continue
-        if formed:
-            gradient = formed[group]
-        else:
-            gradient = product.gradient(samples.to(product.adjoints.device))
-        total = total + gradient
-        yield group, gradient
 
 
 def _solve(cores: list[Cores], solved: dict[Key, list]) -> None:

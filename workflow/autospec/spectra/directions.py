@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from autospec.spectra.factors import group_gradients
 from autospec.spectra.gather import StepRecord
 from autospec.tables import DIRECTIONS
 
@@ -35,8 +36,8 @@ class Directions:
             _, product = record.layers.get(layer, (None, None))
             if product is None or product.adjoints is None or not product.trained:
                 continue
-            for group, samples in record.groups.items():
-                gradient = product.gradient(samples.to(product.adjoints.device)).double().cpu()
+            for group, gradient in group_gradients(product, record.groups):
+                gradient = gradient.double().cpu()
                 if not torch.isfinite(gradient).all():
                     continue
                 left, _, right = torch.linalg.svd(gradient, full_matrices=False)

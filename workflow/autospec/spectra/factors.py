@@ -3,7 +3,12 @@
 Indices: n samples, t rows a sample (time steps, tokens, positions), p inputs, q outputs.
 """
 
+from collections.abc import Iterator
+
 import torch
+
+#: The name of everyone together.
+ALL = "all"
 
 
 class Factors:
@@ -23,6 +28,9 @@ class Factors:
     inputs_seen, adjoints_seen
         Both as they were given; `inputs` and `adjoints` always have three dimensions.
     """
+
+    #: Its rows stay where they are in memory, while it is there.
+    holds_rows = True
 
     def __init__(self, inputs: torch.Tensor, adjoints: torch.Tensor | None, bias: bool, trained: bool = True):
         self.inputs_seen, self.adjoints_seen, self.bias, self.trained = inputs, adjoints, bias, trained
@@ -82,25 +90,43 @@ class FormedFactors:
 
 
 class SharedFactors:
-    """A weight used by several calls: its gradient is the sum of theirs."""
+    """A weight used by several calls: its gradient is the sum of theirs.
+
+    `parts` are those of all calls, `reached` of those that a gradient came back to; `adjoints` says only
+    whether there is one.
+    """
 
     def __init__(self, parts: list):
-        self.parts = [part for part in parts if part.adjoints is not None] or parts[:1]
-        self.adjoints = self.parts[0].adjoints
+        self.parts, self.reached = parts, [part for part in parts if part.adjoints is not None]
+        self.adjoints = self.reached[0].adjoints if self.reached else None
         self.bias = any(part.bias for part in self.parts)
         self.trained = parts[0].trained
+        share_columns(parts)
 
     @property
     def rank(self) -> int:
-        return self.parts[0].rank
+        return self.reached[0].rank
 
     def gradient(self, samples: torch.Tensor) -> torch.Tensor:
-        return sum(part.gradient(samples) for part in self.parts)
+        return sum(part.gradient(samples) for part in self.reached)
 
     def sample_gradients(self, with_bias: bool) -> torch.Tensor:
-        gradients = [part.sample_gradients(with_bias) for part in self.parts]
+        gradients = [part.sample_gradients(with_bias) for part in self.reached]
         width = max(gradient.shape[-1] for gradient in gradients)
         return sum(torch.nn.functional.pad(gradient, (0, width - gradient.shape[-1])) for gradient in gradients)
+
+    def pieces(self, samples: torch.Tensor) -> list[tuple]:
+        """The calls, each with the samples of it."""
+        return [(part, samples) for part in self.parts]
+
+
+def share_columns(parts: list) -> None:
+    """Give one-hot inputs of several calls, (n, t, occurring), the same columns."""
+    hot = [part for part in parts if hasattr(part, "occurring")]
+    if hot:
+        occurring = torch.cat([part.tokens.flatten() for part in hot]).unique()
+        for part in hot:
+            part.occurring = occurring
 
 
 def secured(factors):
@@ -109,6 +135,8 @@ def secured(factors):
         return Factors(factors.inputs_seen.clone(), factors.adjoints_seen, factors.bias, factors.trained)
     if type(factors) is SharedFactors:
         return SharedFactors([secured(part) for part in factors.parts])
+    if type(factors) is ManySteps:
+        return ManySteps([secured(part) for part in factors.parts], factors.sizes)
     return factors
 
 
@@ -130,48 +158,44 @@ class ManySteps:
     parts : list of factors, or None where a pass did not reach the layer
     sizes : list of int
         Samples of each pass.
+
+    Attributes
+    ----------
+    adjoints
+        Says only whether a gradient reached the layer.
     """
 
     def __init__(self, parts: list, sizes: list[int]):
         self.parts, self.sizes = parts, sizes
-        first = next(part for part in parts if part is not None)
-        self.bias, self.trained, self.rank = first.bias, first.trained, first.rank if self._reached else 0
-
-    @property
-    def _reached(self) -> bool:
-        return all(part is None or part.adjoints is not None for part in self.parts)
-
-    @property
-    def inputs(self) -> torch.Tensor:
-        return self._together([None if part is None else part.inputs for part in self.parts])
-
-    @property
-    def adjoints(self) -> torch.Tensor | None:
-        if not self._reached:
-            return None
-        return self._together([None if part is None else part.adjoints for part in self.parts])
+        there = [part for part in parts if part is not None]
+        reached = [part for part in there if part.adjoints is not None]
+        self.bias, self.trained = there[0].bias, there[0].trained
+        self.adjoints, self.rank = (reached[0].adjoints, reached[0].rank) if reached else (None, 0)
+        share_columns(there)
 
     def gradient(self, samples: torch.Tensor) -> torch.Tensor:
-        total, first = 0.0, 0
-        for part, size in zip(self.parts, self.sizes, strict=True):
-            if part is not None:
-                inside = samples[(samples >= first) & (samples < first + size)] - first
-                total = total + part.gradient(inside)
-            first += size
-        return total
+        return sum(part.gradient(inside) for part, inside in self.pieces(samples) if part.adjoints is not None)
 
     def sample_gradients(self, with_bias: bool) -> torch.Tensor:
-        return self._together([None if part is None else part.sample_gradients(with_bias) for part in self.parts])
-
-    def _together(self, tensors: list) -> torch.Tensor:
-        shape = next(tensor.shape[1:] for tensor in tensors if tensor is not None)
-        like = next(tensor for tensor in tensors if tensor is not None)
+        gradients = [
+            None if part is None or part.adjoints is None else part.sample_gradients(with_bias) for part in self.parts
+        ]
+        like = next(gradient for gradient in gradients if gradient is not None)
         return torch.cat(
             [
-                like.new_zeros((size, *shape)) if tensor is None else tensor
-                for tensor, size in zip(tensors, self.sizes, strict=True)
+                like.new_zeros((size, *like.shape[1:])) if gradient is None else gradient
+                for gradient, size in zip(gradients, self.sizes, strict=True)
             ]
         )
+
+    def pieces(self, samples: torch.Tensor) -> list[tuple]:
+        """The passes that reached the layer, each with its own of these samples."""
+        found, first = [], 0
+        for part, size in zip(self.parts, self.sizes, strict=True):
+            if part is not None:
+                found.append((part, samples[(samples >= first) & (samples < first + size)] - first))
+            first += size
+        return found
 
 
 def join_steps(layers: list[dict[str, tuple]], sizes: list[int]) -> dict[str, tuple]:
@@ -184,3 +208,15 @@ def join_steps(layers: list[dict[str, tuple]], sizes: list[int]) -> dict[str, tu
         shared = all(product is None for product in products)
         joined[name] = (ManySteps(list(rows), sizes), None if shared else ManySteps(list(products), sizes))
     return joined
+
+
+def group_gradients(product, groups: dict[str, torch.Tensor]) -> Iterator[tuple[str, torch.Tensor]]:
+    """Gradient of each group, (q, p); everyone's, named ALL, comes last and is the sum of the others."""
+    total, formed = 0.0, product.gradients if isinstance(product, FormedFactors) else {}
+    for group, samples in groups.items():
+        if group == ALL and torch.is_tensor(total):
+            yield group, total
+            continue
+        gradient = formed[group] if formed else product.gradient(samples.to(product.adjoints.device))
+        total = total + gradient
+        yield group, gradient

@@ -13,10 +13,7 @@ import functools
 import torch
 
 from autospec.spectra.call import Call
-from autospec.spectra.factors import Factors, secured
-
-#: The name of everyone together.
-ALL = "all"
+from autospec.spectra.factors import ALL, Factors, secured
 
 # Above this many rows a layer's products are large enough to be computed step by step.
 _FEW_ROWS = 512
@@ -150,6 +147,8 @@ class Gatherer:
         stacks = self.batch.stacks.values()
         for call, stack in zip(calls, stacks, strict=True):
             if call.name != stack.layer or not stack.fits(call.arguments[0], call.gradients[0]):
+                return False
+            if not call.batch_first and call.arguments[0].dim() > 2:
                 return False
         step, order = len(self.batch.records), torch.tensor(order, device=calls[0].arguments[0].device)
         for call, stack in zip(calls, stacks, strict=True):

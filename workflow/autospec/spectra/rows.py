@@ -24,18 +24,20 @@ def rows_of(factors, side: str, samples: torch.Tensor) -> torch.Tensor:
 
 
 def group_grams(factors, side: str, groups: dict[str, torch.Tensor], workspace: Workspace) -> Iterator[tuple]:
-    """Group, Gram matrix on its smaller side, row count and width, for each group's rows.
+    """Group, Gram matrix on its smaller side, row count and width, for each group's rows, if it has any.
 
     Everyone's matrix is the sum of the groups' wherever theirs are (p, p).
     """
     parts: list[torch.Tensor] | None = []
     counted = 0
     for group, samples in groups.items():
-        samples = samples.to(factors.adjoints.device if factors.adjoints is not None else factors.inputs.device)
         if group == ALL and parts:
             yield group, sum(parts), counted, parts[0].shape[-1]
             continue
-        core, count, width = _one_group(factors, side, samples, workspace)
+        pieces = [(part, inside) for part, inside in _pieces(factors, samples) if _has(part, side) and len(inside)]
+        if not pieces:
+            continue
+        core, count, width = _one_group(pieces, side, workspace)
         counted += count
         if count > width and parts is not None:
             parts.append(core)
@@ -44,15 +46,33 @@ def group_grams(factors, side: str, groups: dict[str, torch.Tensor], workspace: 
         yield group, core, count, width
 
 
-def _one_group(factors, side, samples, workspace) -> tuple[torch.Tensor, int, int]:
-    first = rows_of(factors, side, samples[:1])
-    t, p = first.shape[1:]
-    count = len(samples) * t
+def _pieces(factors, samples: torch.Tensor) -> list[tuple]:
+    """Single calls, each with its own of the samples."""
+    if not hasattr(factors, "pieces"):
+        return [(factors, samples)]
+    return [single for part, inside in factors.pieces(samples) for single in _pieces(part, inside)]
+
+
+def _has(factors, side: str) -> bool:
+    return side == "inputs" or factors.adjoints is not None
+
+
+def _one_group(pieces: list[tuple], side: str, workspace: Workspace) -> tuple[torch.Tensor, int, int]:
+    firsts = [rows_of(factors, side, samples[:1]) for factors, samples in pieces]
+    p, device = firsts[0].shape[2], firsts[0].device
+    count = sum(len(samples) * first.shape[1] for (_, samples), first in zip(pieces, firsts, strict=True))
     if count <= p:
-        return gram(rows_of(factors, side, samples).flatten(0, 1)), count, p
-    total = torch.zeros(p, p, dtype=torch.float64, device=first.device)
-    for part in samples.split(max(1, _BLOCK // (t * p))):
-        rows = rows_of(factors, side, part).reshape(len(part) * t, p)
-        wide = workspace.take("rows", tuple(rows.shape), rows, torch.float64).copy_(rows)
-        total.addmm_(wide.mT, wide)
+        return gram(torch.cat([rows_of(*_here(piece, side, device)).flatten(0, 1) for piece in pieces])), count, p
+    total = torch.zeros(p, p, dtype=torch.float64, device=device)
+    for piece, first in zip(pieces, firsts, strict=True):
+        factors, _, samples = _here(piece, side, device)
+        for part in samples.split(max(1, _BLOCK // (first.shape[1] * p))):
+            rows = rows_of(factors, side, part).flatten(0, 1)
+            wide = workspace.take("rows", tuple(rows.shape), rows, torch.float64).copy_(rows)
+            total.addmm_(wide.mT, wide)
     return total, count, p
+
+
+def _here(piece: tuple, side: str, device: torch.device) -> tuple:
+    factors, samples = piece
+    return factors, side, samples.to(device)

@@ -27,6 +27,8 @@ class EmbeddingFactors:
         self.tokens = sample_rows(call.arguments[0].unsqueeze(-1), samples, call.batch_first)[..., 0]
         self.entries, self.width = module.weight.shape
         self.trained = module.weight.requires_grad
+        #: The columns of `inputs`; None for the entries that occur in this call.
+        self.occurring: torch.Tensor | None = None
         self.adjoints = None
         if gradient is not None:
             weight = torch.ones_like(self.tokens, dtype=gradient.dtype)
@@ -43,8 +45,9 @@ class EmbeddingFactors:
     @property
     def inputs(self) -> torch.Tensor:
         """One-hot rows over the entries that occur: (n, t, occurring). The others are zero columns."""
-        _, numbers = self.tokens.unique(return_inverse=True)
-        return nn.functional.one_hot(numbers).to(torch.get_default_dtype())
+        occurring = self.tokens.unique() if self.occurring is None else self.occurring
+        numbers = torch.searchsorted(occurring, self.tokens)
+        return nn.functional.one_hot(numbers, len(occurring)).to(torch.get_default_dtype())
 
     def gradient(self, samples: torch.Tensor) -> torch.Tensor:
         """Gradient from `samples` alone: (v, d)."""

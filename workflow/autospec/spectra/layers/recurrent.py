@@ -129,6 +129,8 @@ class _Replay:
 class _Replayed:
     """One weight's factors in a replay that may be still to come."""
 
+    holds_rows = True
+
     def __init__(self, replay: _Replay, name: str):
         self._replay, self._name = replay, name
         self.bias = replay.module.bias and not name.startswith("weight_hr")
