@@ -54,9 +54,27 @@ def tensors_in(value) -> list[torch.Tensor]:
 def kept(tensor: torch.Tensor) -> torch.Tensor:
     """What may be kept of a tensor that a layer saw, until its spectra are solved.
 
-    A tensor outside the graph (a batch, say) is the caller's own, who may write the next one into it.
+    A tensor that the graph did not compute (a batch, a parameter, a view of one) is the caller's own, who
+    may write the next one into it.
     """
-    return tensor.detach() if tensor.requires_grad else tensor.detach().clone()
+    base = tensor if tensor._base is None else tensor._base
+    return copied(tensor) if base.is_leaf else tensor.detach()
+
+
+def copied(tensor: torch.Tensor) -> torch.Tensor:
+    """A copy outside the graph."""
+    return tensor.detach().clone()
+
+
+def guarded(module: nn.Module, given: list[torch.Tensor]) -> bool:
+    """Whether autograd keeps what a layer saw, and so refuses a backward pass after a change of it in place."""
+    if not torch.is_grad_enabled():
+        return False
+    for weight in module._parameters.values():
+        if weight is not None and not weight.requires_grad:
+            return False
+    # Mixed precision keeps the layer's own copy in the lower precision.
+    return not torch.is_autocast_enabled(given[0].device.type) or given[0].dtype != torch.float32
 
 
 def add_gradient(earlier: torch.Tensor | None, gradient: torch.Tensor) -> torch.Tensor:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from autospec.spectra.call import Call, NotObserved, add_gradient, kept, tensors_in
+from autospec.spectra.call import Call, NotObserved, add_gradient, copied, guarded, kept, tensors_in
 from autospec.spectra.factors import FormedFactors, SharedFactors, join_calls
 from autospec.spectra.grouped import GroupedStep, grouped_forward
 from autospec.spectra.layers import kind_of
@@ -49,6 +49,7 @@ class Capture:
         self._replaced: list[nn.Module] = []
         self._calls: list[Call] = []
         self._started: dict[int, dict] = {}
+        self._refused: list[str] = []
         inside: tuple[str, ...] = ()
         for name, module in model.named_modules():
             if name.startswith(inside):
@@ -87,7 +88,7 @@ class Capture:
         With `groups`, which gives the samples of each group, layers that have a faster forward pass take that
         instead of hooks, until one of their calls is not of the kind that it serves.
         """
-        self._calls, self._started = [], {}
+        self._calls, self._started, self._refused = [], {}, []
         faster = [] if groups is None else [layer for layer in self._layers.values() if self._has_faster(layer)]
         self.grouped.begin(groups() if faster else None)
         for layer in faster:
@@ -99,7 +100,8 @@ class Capture:
             if layer.kind.before is not Kind.before:
                 self._handles.append(layer.module.register_forward_pre_hook(self._before(layer)))
             layer.after = layer.after or self._after(layer)
-            self._handles.append(layer.module.register_forward_hook(layer.after, with_kwargs=True))
+            # First of all hooks: another may change the output.
+            self._handles.append(layer.module.register_forward_hook(layer.after, prepend=True, with_kwargs=True))
 
     def stop(self) -> None:
         """Take the hooks off."""
@@ -132,6 +134,7 @@ class Capture:
                     found = layer.kind.factors(call, samples)
                 except NotObserved as reason:
                     self._leave_out(call.name, str(reason))
+                    self._refused.append(call.name)
                     continue
             for weight, factors in found.items():
                 name, owner = layer.names[weight], layer.owners[weight]
@@ -142,6 +145,11 @@ class Capture:
                     products[owner].formed.add(name)
                 else:
                     products[owner].parts.setdefault(name, []).append(factors)
+        # What a layer's other calls saw is not all that it saw.
+        for refused in dict.fromkeys(self._refused):
+            for weight, name in self._layers[refused].names.items():
+                rows.pop(name, None)
+                products.pop(self._layers[refused].owners[weight], None)
         result: dict[str, tuple] = {}
         for layer, parts in rows.items():
             result[layer] = (None if parts[0] is None else join_calls(parts), None)
@@ -157,6 +165,8 @@ class Capture:
 
     def _has_faster(self, layer: "_Layer") -> bool:
         """Whether a module has a forward pass to put in place of its own, which is made once."""
+        if layer.forward is None and "forward" in vars(layer.module):
+            layer.forward = False  # Someone has put another in place already.
         if layer.forward is None:
             forward = grouped_forward(layer.module, layer.name, self.grouped)
             layer.forward = self._replacing(layer, forward) if forward else False
@@ -196,10 +206,12 @@ class Capture:
         def hook(module, arguments, keywords, output, formed=False):
             given = tensors_in((*arguments, *keywords.values()) if keywords else arguments)
             outputs = tensors_in(output)
+            # What a linear layer saw is copied when the step ends, if it is the caller's own.
+            keep = copied if not guarded(module, given) else torch.Tensor.detach if kind is Linear else kept
             call = Call(
                 name,
                 module,
-                tuple([tensor.detach() if kind is Linear else kept(tensor) for tensor in given]),
+                tuple([keep(tensor) for tensor in given]),
                 [None] * len(outputs),
                 batch_first,
                 formed,
@@ -210,6 +222,7 @@ class Capture:
                     kind.after(call, given, output)
                 except NotObserved as reason:
                     self._leave_out(name, str(reason))
+                    self._refused.append(name)
                     return
             for position, tensor in enumerate(outputs):
                 if tensor.requires_grad:
