@@ -91,13 +91,17 @@ class GroupedRNN(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, weight_ih, weight_hh, bias_ih, bias_hh, start, module, layer, reverse, step, name):
         parameters = {kind: value.detach() for kind, value in module.named_parameters()}
+        # Saved only so that autograd refuses a backward pass after one of them was changed in place.
+        ctx.save_for_backward(x, weight_ih, weight_hh)
         ctx.run = run_pass(module, parameters, layer, reverse, x, [start])
         ctx.step, ctx.names = step, (f"{name}weight_ih_{ctx.run.suffix}", f"{name}weight_hh_{ctx.run.suffix}")
-        return ctx.run.in_time(ctx.run.hidden), ctx.run.hidden[:, -1].clone()
+        # A copy: the caller may write into it, and an output held by its own graph would never be freed.
+        hidden = ctx.run.hidden
+        return (hidden.flip(1) if reverse else hidden.clone()), hidden[:, -1].clone()
 
     @staticmethod
     def backward(ctx, gradient, final):
-        run, step = ctx.run, ctx.step
+        run, step, _ = ctx.run, ctx.step, ctx.saved_tensors
         run.backward(run.in_time(gradient), [final])
         adjoints = run.input_adjoints
         totals = [None, None]
