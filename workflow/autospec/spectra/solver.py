@@ -1,5 +1,6 @@
 """Gathers observed steps and solves their spectra, beside the training thread or on it."""
 
+import atexit
 import collections
 import dataclasses
 import queue
@@ -70,6 +71,8 @@ class Solver:
         self._queue: queue.Queue | None = None
         if background:
             self._queue = queue.Queue(_WAITING)
+            # A daemon still at work when the interpreter ends would take the process down.
+            atexit.register(self.close)
             threading.Thread(target=self._work, args=(self._queue,), daemon=True, name="spectra").start()
 
     def add(self, record: StepRecord, held: int) -> None:
@@ -112,6 +115,7 @@ class Solver:
             self._queue.put(None)
             self._queue.join()
             self._queue = None
+            atexit.unregister(self.close)
 
     def _hand_over(self) -> None:
         batch, self._bytes = self._gatherer.take(), 0
