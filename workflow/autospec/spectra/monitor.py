@@ -112,8 +112,11 @@ class SpectralMonitor:
         if path not in ("hooks", "fast"):
             raise ValueError(f"unknown path {path!r}; wanted 'hooks' or 'fast'")
         # A compiled model keeps the one that it was made from; observed steps run that one.
-        self._compiled = hasattr(model, "_orig_mod")
-        self.model = model._orig_mod if self._compiled else model
+        self.model = model._orig_mod if hasattr(model, "_orig_mod") else model
+        parts = self.model.modules()
+        self._compiled = self.model is not model or any(
+            hasattr(part, "_orig_mod") or part._compiled_call_impl is not None for part in parts
+        )
         self.quantities = tuple(quantities)
         self.groups = groups
         self.indices = indices
