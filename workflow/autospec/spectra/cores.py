@@ -108,7 +108,8 @@ def _solve(cores: list[Cores], solved: dict[Key, list]) -> None:
         for core in batch:
             count = len(core.steps) * len(core.groups)
             part = values[position : position + count, : core.length] * core.scale
-            part = np.pad(part, ((0, 0), (0, core.length - part.shape[1])))
+            if part.shape[1] < core.length:
+                part = np.pad(part, ((0, 0), (0, core.length - part.shape[1])))
             part[np.isnan(part).any(axis=1)] = np.nan
             position += count
             for number, group in enumerate(core.groups):
