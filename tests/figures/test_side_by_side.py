@@ -27,8 +27,8 @@ def test_every_layer_of_every_network_is_a_dot_at_its_effect(compared):
         effects += [(effect, place) for effect in cells["effect"]]
     np.testing.assert_allclose(np.asarray(drawn), effects)
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
-    assert labels == ["digits\nMLP, autoencoding", "fmri\nLSTM, autoencoding (simulated)"]
-    assert "fmri, LSTM, autoencoding (simulated): 1 of 4 trainings of sigmoid diverged." in words(figure)
+    assert labels == ["digits\nMLP, autoencoding", "fmri (simulated)\nLSTM, autoencoding"]
+    assert "fmri (simulated), LSTM, autoencoding: 1 of 4 trainings of sigmoid diverged." in words(figure)
     # One of the two is measured, so the whole is not called simulated.
     assert "Simulated data" not in words(figure)
     assert set(table["n_seeds"]) == {3, 4}

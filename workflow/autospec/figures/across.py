@@ -33,7 +33,8 @@ def draw_across(overall: Sequence[str | Path]) -> tuple[Figure, pd.DataFrame]:
     compared = summaries[0]["compared"]
     rows, frames = [], []
     for path, summary in zip(map(Path, overall), summaries, strict=True):
-        row = style.run_title({**summary, compared: ""}) + (" (simulated)" if summary["simulated"] else "")
+        data = summary["dataset"] + (" (simulated)" if summary["simulated"] else "")
+        row = style.run_title({**summary, "dataset": data, compared: ""})
         rows.append(row)
         cells = read_tsv(path.with_name("cells.tsv"))
         if len(cells):
