@@ -21,14 +21,14 @@ def test_the_default_configuration_is_planned_at_once(repository, snakemake, job
     end = os.times()
     assert end.children_user + end.children_system - begin.children_user - begin.children_system < 10  # about 3 s
     planned = jobs(process.stdout)
-    assert "40 networks from 4 seeds each: 160 trainings." in process.stdout
-    assert planned["train"] == 40
-    assert planned["figure_learning"] == planned["figure_spectra"] == 18
+    assert "32 networks from 4 seeds each: 128 trainings." in process.stdout
+    assert planned["train"] == 32
+    assert planned["figure_learning"] == planned["figure_spectra"] == 14
     assert planned["simulate_freesurfer"] == planned["simulate_fmri"] == planned["report"] == 1
     assert planned["preprocess"] == planned["pair"] == planned["split"] == 4
     for rule in ("test_groups", "figure_groups", "figure_epochs", "figure_effects", "figure_trajectories"):
         assert planned[rule] == 6
-    assert planned["compare_conditions"] == planned["figure_conditions"] == 18
+    assert planned["compare_conditions"] == planned["figure_conditions"] == 14
 
 
 def test_the_papers_configuration_is_planned_without_data(repository, snakemake, jobs, tmp_path):
