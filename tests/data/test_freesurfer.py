@@ -215,31 +215,65 @@ def test_an_unfinished_subject_is_named(cohort):
         read("name", OPTIONS, cohort)
 
 
-@pytest.mark.parametrize(
-    ("file", "old", "new", "words"),
-    [
-        ("aseg.stats", "Left-Hippocampus ", "", ["line", "found 9 cells, wanted 10"]),
-        ("aseg.stats", "# NRows 45", "# NRows 46", ["ends after 45 rows", "46"]),
-        ("aseg.stats", "Left-Amygdala", "Left-Hippocampus", ["line", "'Left-Hippocampus' stands twice"]),
-        ("aseg.stats", "Volume_mm3", "Volume", ["no column 'Volume_mm3'"]),
-        ("aseg.stats", "# ColHeaders", "# Columns", ["before any `# ColHeaders`"]),
-        (
-            "aseg.stats",
-            "eTIV, Estimated Total Intracranial Volume, ",
-            "eTIV, Volume, -",
-            ["found '-", "EstimatedTotal"],
-        ),
-        ("aseg.stats", "TotalIntraCranialVol, eTIV", "Other, Other", ["no measure EstimatedTotalIntraCranialVol"]),
-        ("aseg.stats", "Left-Amygdala", "Left-Amigdala", ["no value for 'Left-Amygdala'", "7 of 8"]),
-        ("lh.aparc.stats", "\ninsula", "\n# insula", ["lh.aparc.stats", "no value for 'lh_insula_volume'"]),
-    ],
-)
+BROKEN = [
+    ("aseg.stats", "Left-Hippocampus ", "", ["line", "found 9 cells, wanted 10"]),
+    ("aseg.stats", "# NRows 45", "# NRows 46", ["ends after 45 rows", "46"]),
+    ("aseg.stats", "Left-Amygdala", "Left-Hippocampus", ["line", "'Left-Hippocampus' stands twice"]),
+    ("aseg.stats", "Volume_mm3", "Volume", ["no column 'Volume_mm3'"]),
+    ("aseg.stats", "# ColHeaders", "# Columns", ["before any `# ColHeaders`"]),
+    (
+        "aseg.stats",
+        "eTIV, Estimated Total Intracranial Volume, ",
+        "eTIV, Volume, -",
+        ["found '-", "EstimatedTotal"],
+    ),
+    ("aseg.stats", "TotalIntraCranialVol, eTIV", "Other, Other", ["no measure EstimatedTotalIntraCranialVol"]),
+    ("aseg.stats", "Left-Amygdala", "Left-Amigdala", ["no value for 'Left-Amygdala'", "7 of 8"]),
+    ("lh.aparc.stats", "\ninsula", "\n# insula", ["lh.aparc.stats", "no value for 'lh_insula_volume'"]),
+]
+
+
+@pytest.mark.parametrize(("file", "old", "new", "words"), BROKEN)
 def test_a_broken_stats_file_is_refused_with_its_place(cohort, file, old, new, words):
     edit(cohort / "sub-0003" / "stats" / file, old, new)
     with pytest.raises(InputError) as error:
         read("name", OPTIONS, cohort)
     for word in ["sub-0003", *words]:
         assert word in str(error.value)
+
+
+@pytest.mark.parametrize(("file", "old", "new", "words"), BROKEN)
+def test_whose_stats_file_is_broken_is_dropped_with_the_reason_if_asked(cohort, file, old, new, words):
+    whole, _, _ = read("name", OPTIONS, cohort)
+    edit(cohort / "sub-0003" / "stats" / file, old, new)
+    dataset, quality, dropped = read("name", OPTIONS | {"missing_subjects": "drop"}, cohort)
+    (reason,) = dropped.loc[dropped["label"] == "sub-0003", "reason"]
+    lacks = any(word.startswith(("no value", "no measure")) for word in words)
+    assert reason == (f"{file} lacks what others have" if lacks else "a stats file is damaged")
+    kept = (whole.people["subject"] != "sub-0003").to_numpy()
+    assert dataset.people["subject"].tolist() == quality["subject"].tolist() == whole.people["subject"][kept].tolist()
+    assert dataset.people["head_size"].tolist() == whole.people["head_size"][kept].tolist()
+    assert dataset.features == whole.features
+    np.testing.assert_array_equal(dataset.values, whole.values[kept])
+
+
+def test_who_lacks_a_stats_file_is_dropped_with_the_reason_if_asked(cohort):
+    """As in ABIDE's public bucket, where some folders hold aseg.stats and no cortex."""
+    for name in ("lh.aparc.stats", "rh.aparc.stats"):
+        (cohort / "sub-0002" / "stats" / name).unlink()
+    (cohort / "sub-0005" / "stats" / "rh.aparc.stats").write_bytes(b"")
+    (cohort / "sub-0007" / "stats" / "aseg.stats").unlink()
+    dataset, _, dropped = read("name", OPTIONS | {"missing_subjects": "drop"}, cohort)
+    people = dropped[dropped["kind"] == "subject"].set_index("label")["reason"].to_dict()
+    assert people == {
+        "sub-0007": "no data found",
+        "sub-0002": "no lh.aparc.stats, rh.aparc.stats",
+        "sub-0005": "a stats file is damaged",
+    }
+    assert len(dataset.people) == len(dataset.values) == 5
+    # What everybody lacks is a mistake in the configuration.
+    with pytest.raises(InputError, match=r"lh.aparc.a2009s.stats: no such file"):
+        read("name", OPTIONS | {"missing_subjects": "drop", "parcellation": "aparc.a2009s"}, cohort)
 
 
 @pytest.mark.parametrize("cell", ["-12.0", "nan", "inf", "1e99", "12,0", "****"])

@@ -11,7 +11,7 @@ import pandas as pd
 from autospec.data.dataset import Dataset
 from autospec.data.freesurfer_cohort import assemble
 from autospec.data.freesurfer_names import HEAD_SIZE
-from autospec.data.freesurfer_stats import AGAIN, PARCELLATIONS, Subject, read_subject
+from autospec.data.freesurfer_stats import Subject, read_subject, stats_files
 from autospec.data.participants import labels_in_question, match_people, read_participants
 from autospec.data.participants_cells import dropped_table
 from autospec.errors import InputError
@@ -28,7 +28,8 @@ def read(name: str, options: Mapping, path: str | Path) -> tuple[Dataset, pd.Dat
         The data set's name.
     options : mapping
         Its configuration: what `read_participants` takes, `measures` (volume, thickness, area, global),
-        `parcellation` (aparc, aparc.a2009s, aparc.DKTatlas), `mixed_versions` (error or keep), `outliers`
+        `parcellation` (aparc, aparc.a2009s, aparc.DKTatlas), `missing_subjects` (under drop whoever lacks
+        a stats file or has a damaged one is left out too), `mixed_versions` (error or keep), `outliers`
         (keep or drop) and `head_size` (none or proportion).
     path : path
         The folder.
@@ -57,32 +58,53 @@ def read(name: str, options: Mapping, path: str | Path) -> tuple[Dataset, pd.Dat
         if not file.parts[-3].startswith("fsaverage")
     }
     folders = labels_in_question(folders, outside["label"])
-    people, unmatched = match_people(people, folders, options.get("missing_subjects", "error"), path)
-    places = [path / subject for subject in people["subject"]]
-    subjects = [read_subject(folder, measures, parcellation) for folder in places]
-    logging.info("%s: read the stats files of %d people", path, len(subjects))
-    versions = [subject.version for subject in subjects]
-    mixed = _mixed(versions, places)
+    missing = options.get("missing_subjects", "error")
+    people, unmatched = match_people(people, folders, missing, path)
+    read_people, reasons = _read_all([path / subject for subject in people["subject"]], measures, parcellation, missing)
+    versions = [subject.version for subject in read_people.values()]
+    mixed = _mixed(versions, list(read_people))
     if mixed and options.get("mixed_versions", "error") == "error":
         raise InputError(mixed)
-    table, not_everywhere = _one_table(subjects, places, versions, parcellation)
-    sizes = np.array([subject.head_size for subject in subjects])
-    if "head_size" not in people and np.isnan(sizes).any() and not np.isnan(sizes).all():
-        raise InputError(
-            f"{places[int(np.isnan(sizes).argmax())]}/stats/aseg.stats: no measure {HEAD_SIZE}, which other subjects "
-            f"have. {AGAIN}"
-        )
+    table, not_everywhere, incomplete = _one_table(
+        read_people, parcellation, missing, with_head_size="head_size" not in people
+    )
+    reasons |= incomplete
+    places = [folder for folder in read_people if folder not in reasons]
+    subjects = [read_people[folder] for folder in places]
+    people = people[people["subject"].isin([folder.name for folder in places])].reset_index(drop=True)
     measured = {
-        "head_size": sizes,
+        "head_size": np.array([subject.head_size for subject in subjects]),
         "surface_holes": np.array([subject.surface_holes for subject in subjects]),
-        "freesurfer_version": np.array([version or None for version in versions], dtype=object),
+        "freesurfer_version": np.array([subject.version or None for subject in subjects], dtype=object),
     }
     dataset, quality, cleaned = assemble(
         name, options, path, people, table, measured, _originals(subjects),
         f"aseg and {parcellation} ({', '.join(measures)})", any(subject.simulated for subject in subjects),
     )  # fmt: skip
     lost = dropped_table("feature", not_everywhere, "not measured by every version of FreeSurfer")
-    return dataset, quality, pd.concat([outside, unmatched, lost, cleaned], ignore_index=True)
+    unread = [dropped_table("subject", [folder.name], reason) for folder, reason in reasons.items()]
+    return dataset, quality, pd.concat([outside, unmatched, *unread, lost, cleaned], ignore_index=True)
+
+
+def _read_all(
+    folders: Sequence[Path], measures: Sequence[str], parcellation: str, missing: str
+) -> tuple[dict[Path, Subject], dict[Path, str]]:
+    """Read everybody; under "drop" also tell who cannot be read, and why in words that name nobody."""
+    subjects, reasons, first = {}, {}, None
+    for folder in folders:
+        try:
+            subjects[folder] = read_subject(folder, measures, parcellation)
+        except InputError as error:
+            if missing == "error":
+                raise
+            logging.info("left out: %s", error)
+            first = first or error
+            absent = [file.name for file in stats_files(folder, parcellation) if not file.exists()]
+            reasons[folder] = f"no {', '.join(absent)}" if absent else "a stats file is damaged"
+    if first and not subjects:
+        raise first  # what all have in common is not the people's fault
+    logging.info("read the stats files of %d people; those of %d cannot be read", len(subjects), len(reasons))
+    return subjects, reasons
 
 
 def _mixed(versions: Sequence[str], folders: Sequence[Path]) -> str:
@@ -99,30 +121,39 @@ def _mixed(versions: Sequence[str], folders: Sequence[Path]) -> str:
 
 
 def _one_table(
-    subjects: Sequence[Subject], folders: Sequence[Path], versions: Sequence[str], parcellation: str
-) -> tuple[pd.DataFrame, list[str]]:
-    """Stack subjects, refusing one who lacks what others of the same version have.
+    subjects: Mapping[Path, Subject], parcellation: str, missing: str, with_head_size: bool
+) -> tuple[pd.DataFrame, list[str], dict[Path, str]]:
+    """Stack subjects; who lacks what others of the same version have is refused or, under "drop", left out.
 
-    Returns the table, and the features that a whole version lacks.
+    Returns the table, the features that a whole version lacks, and who was left out and why.
     """
-    table = pd.DataFrame([subject.features for subject in subjects])
+    folders = list(subjects)
+    table = pd.DataFrame([subject.features for subject in subjects.values()])
+    sizes = np.array([subject.head_size for subject in subjects.values()])
     lacking = table.isna()
-    by_version = lacking.groupby(np.array(versions))
+    by_version = lacking.groupby(np.array([subject.version for subject in subjects.values()]))
     every, some = by_version.all(), by_version.any()
     whole = [feature for feature in table if some[feature].any() and (every[feature] == some[feature]).all()]
-    table, lacking = table.drop(columns=whole), lacking.drop(columns=whole)
-    if lacking.to_numpy().any():
+    table = table.drop(columns=whole).copy()  # one block, where pandas had one for each feature
+    if with_head_size and not np.isnan(sizes).all():
+        table[HEAD_SIZE] = sizes
+    reasons = {}
+    while (lacking := table.isna()).to_numpy().any():
         # Of a name that one subject misspells, the others are not to blame.
         column = lacking.sum().where(lambda count: count > 0).idxmin()
-        subject = int(lacking[column].to_numpy().argmax())
-        cortex = f"{column[:2]}.{PARCELLATIONS[parcellation][0]}.stats"
-        place = cortex if column[:3] in ("lh_", "rh_") else "aseg.stats"
-        raise InputError(
-            f"{folders[subject]}/stats/{place}: no value for '{column}', which {int((~lacking[column]).sum())} of "
-            f"{len(table)} subjects have. Is the file cut short, or from another version of FreeSurfer? Process all "
-            "alike."
-        )
-    return table, whole
+        rows = table.index[lacking[column]]
+        aseg, left, right = stats_files(folders[rows[0]], parcellation)
+        file = {"lh_": left, "rh_": right}.get(column[:3], aseg)
+        if missing == "error":
+            what = f"measure {column}" if column == HEAD_SIZE else f"value for '{column}'"
+            raise InputError(
+                f"{file}: no {what}, which {int((~lacking[column]).sum())} of {len(table)} subjects have. "
+                "Is the file cut short, or from another version of FreeSurfer? Process all alike."
+            )
+        logging.info("left out: %d people without '%s'; first: %s", len(rows), column, file)
+        reasons |= {folders[row]: f"{file.name} lacks what others have" for row in rows}
+        table = table.drop(index=rows).dropna(axis="columns", how="all")
+    return table.drop(columns=HEAD_SIZE, errors="ignore").reset_index(drop=True), whole, reasons
 
 
 def _originals(subjects: Sequence[Subject]) -> dict[str, str]:

@@ -160,6 +160,16 @@ def header_measure(stats: Stats, name: str, path: str | Path) -> float:
     return _measured(stats.measures[name][0], f"{path}, measure {name}")
 
 
+def stats_files(folder: str | Path, parcellation: str) -> list[Path]:
+    """The files that `read_subject` reads, there or not: aseg.stats, and the cortex of the left and right side."""
+    stats = Path(folder) / "stats"
+    files = [stats / "aseg.stats"]
+    for side in ("lh", "rh"):
+        spellings = [stats / f"{side}.{name}.stats" for name in PARCELLATIONS[parcellation]]
+        files.append(next((file for file in spellings if file.exists()), spellings[0]))
+    return files
+
+
 def read_subject(folder: str | Path, measures: Sequence[str], parcellation: str = "aparc") -> Subject:
     """Read one subject's folder.
 
@@ -178,8 +188,7 @@ def read_subject(folder: str | Path, measures: Sequence[str], parcellation: str 
     InputError
         A file that is missing or malformed, a measure that stands under its old and its new name.
     """
-    stats = Path(folder) / "stats"
-    path = stats / "aseg.stats"
+    path, *sides = stats_files(folder, parcellation)
     aseg = read_stats(path)
     found = _Features()
     if "volume" in measures:
@@ -188,9 +197,7 @@ def read_subject(folder: str | Path, measures: Sequence[str], parcellation: str 
         names = [name for name, (_, unit) in aseg.measures.items() if unit == "mm^3" and name != HEAD_SIZE]
         found.add({name: header_measure(aseg, name, path) for name in names}, path)
     sizes = [header_measure(aseg, name, path) for name in (HEAD_SIZE, SURFACE_HOLES)]
-    for side in ("lh", "rh"):
-        files = [stats / f"{side}.{name}.stats" for name in PARCELLATIONS[parcellation]]
-        path = next((file for file in files if file.exists()), files[0])
+    for side, path in zip(("lh", "rh"), sides, strict=True):
         cortex = read_stats(path)
         for measure in measures:
             if measure in COLUMNS:
