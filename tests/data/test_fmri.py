@@ -508,6 +508,17 @@ def test_the_cobre_release_is_read_as_it_is_and_censored_as_nilearn_does(cobre):
     assert not dataset.simulated
 
 
+def test_of_whom_all_volumes_are_censored_is_refused_or_left_out(cobre, tmp_path):
+    folder = shutil.copytree(cobre, tmp_path / "copy")
+    path = folder / "fmri_0040004.tsv.gz"
+    pd.read_csv(path, sep="\t").assign(scrub=1).to_csv(path, sep="\t", index=False)
+    with pytest.raises(InputError, match="subject 40004: all volumes are censored"):
+        fmri.read("cobre", COBRE | {"least_volumes": None}, folder)
+    dataset, qc, dropped = fmri.read("cobre", COBRE, folder)
+    assert dropped["label"].tolist() == ["40004", "40005"] and len(dataset.people) == 4
+    assert qc.set_index("subject").at["40004", "usable_volumes"] == 0
+
+
 @pytest.fixture(scope="module")
 def ica(cobre):
     return COBRE | {"ica": {"components": 3, "people": 2, "seed": 0, "mask": "mask.nii.gz"}, "least_volumes": None}

@@ -93,6 +93,12 @@ def assemble(
 
 def _long_enough(recordings, people, least, origin):
     """Leave out who has too few volumes."""
+    empty = next((one.subject for one in recordings if not one.volumes()), None)
+    if empty and not least:
+        raise InputError(
+            f"{origin}: subject {empty}: all volumes are censored. Censor fewer, or set `least_volumes` to leave such "
+            "people out."
+        )
     enough = np.array([one.volumes() >= (least or 0) for one in recordings])
     if not enough.any():
         raise InputError(

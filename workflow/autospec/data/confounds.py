@@ -63,7 +63,7 @@ def read_confounds(path: str | Path, options: Mapping, volumes: int, scan: str |
     ------
     InputError
         A missing file or column, another number of rows than the scan has volumes, a cell that is
-        no number (the first row may be n/a), every volume censored.
+        no number (the first row may be n/a).
     """
     try:
         table = pd.read_csv(path, sep="\t", na_values=["n/a"])
@@ -83,8 +83,6 @@ def read_confounds(path: str | Path, options: Mapping, volumes: int, scan: str |
     else:
         columns = _named(path, table, options.get("confound_columns", COLUMNS), "confound_columns")
         values = _numbers(path, table, columns)
-    if not kept.any():
-        raise InputError(f"{path}: all {volumes} volumes are censored. Leave the person out, or censor fewer.")
     return Confounds(values, kept, _mean_displacement(table))
 
 
