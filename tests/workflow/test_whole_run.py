@@ -93,7 +93,7 @@ def test_no_subject_stands_in_the_report_or_a_figure(finished):
     # 80 digits; the two simulated cohorts, of 40 and 24 people, share their labels.
     assert len(subjects) == 80 + 40
     shown = [path for path in (results / "figures").rglob("*") if path.suffix in (".svg", ".tsv")]
-    assert len(shown) >= 2 * (3 + 2 * 4 + 4 * 2 + 1 + 1 + 2 + 2 + 1)
+    assert len(shown) == 2 * (3 + 2 * 4 + 4 * 2 + 1 + 1 + 2 + 2 + 1)
     for path in (results / "report.html", *shown):
         text = path.read_text(encoding="utf-8")
         assert not [subject for subject in subjects if subject in text], path
