@@ -149,3 +149,26 @@ def test_tables_on_request_survive_a_resumed_run():
     assert isinstance(second.direction_table(), pa.Table)
     assert second.direction_table().equals(whole.direction_table())
     assert second.alignment_table().equals(whole.alignment_table())
+
+
+@pytest.mark.parametrize("steps_taken", [3, 40])
+def test_the_first_layers_difference_points_where_the_balanced_difference_of_autograd_does(steps_taken):
+    """With 40 steps the vectors outnumber the inputs, so that they are reduced on the way."""
+    torch.manual_seed(5)
+    model = nn.Sequential(nn.Linear(10, 7), nn.Tanh(), nn.Linear(7, 4))
+    monitor = SpectralMonitor(model, groups=("a", "b"), directions=(None, 1), background=False)
+    projector = 0.0
+    for x, labels, backward in steps(model, steps_taken):
+        with monitor.observe(labels):
+            backward()
+        gradients = group_gradients(model, 0, x, labels)
+        means = {group: gradients[group] / (labels == group).sum() for group in ("a", "b")}
+        right = np.linalg.svd(means["b"] - means["a"])[2][0]
+        projector = projector + np.outer(right, right) / steps_taken
+    monitor.end_epoch()
+    rows = monitor.direction_table().to_pandas()
+    assert set(rows["layer"]) == {"0"}
+    row = rows[(rows["group"] == "difference") & (rows["side"] == "right")].iloc[0]
+    shares, vectors = np.linalg.eigh(projector)
+    assert row["share"] == pytest.approx(shares[-1], abs=1e-5)
+    assert abs(row["vector"] @ vectors[:, -1]) == pytest.approx(1, abs=1e-4)

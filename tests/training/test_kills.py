@@ -21,7 +21,7 @@ from simulated import SETTINGS
 from autospec import tables
 from autospec.training import runs
 
-TABLES = ("spectra.parquet", "labelings.parquet", "metrics.parquet")
+TABLES = ("spectra.parquet", "labelings.parquet", "directions.parquet", "metrics.parquet")
 LONG = SETTINGS | {"training": SETTINGS["training"] | {"epochs": 8}}
 
 

@@ -19,7 +19,7 @@ from autospec.training import runs
 from autospec.training.loop import Run, rate_factor
 from autospec.training.runs import train_seeds
 
-TABLES = ("spectra.parquet", "labelings.parquet", "metrics.parquet")
+TABLES = ("spectra.parquet", "labelings.parquet", "directions.parquet", "metrics.parquet")
 #: Every model with the kinds of data that it takes.
 KINDS = [
     *(("mlp", shape) for shape in ((10,), (7, 6), (1, 4, 5))),

@@ -20,7 +20,7 @@ CONFIG = {
     "statistics": {"labelings": 20},
 }  # fmt: skip
 RUN = "results/runs/data-digits_model-mlp_task-autoencoding_activation-relu_shape-base"
-TABLES = ("spectra.parquet", "labelings.parquet", "metrics.parquet")
+TABLES = ("spectra.parquet", "labelings.parquet", "directions.parquet", "metrics.parquet")
 
 
 def contents(folder):

@@ -58,7 +58,8 @@ def test_everything_asked_for_is_made(finished):
         for seed in (0, 1):
             folder = results / "runs" / run / f"seed-{seed}"
             names = {path.name for path in folder.iterdir()}
-            assert names == {"spectra.parquet", "labelings.parquet", "metrics.parquet", "run.json"}
+            tables = {f"{name}.parquet" for name in ("spectra", "labelings", "directions", "metrics")}
+            assert names == tables | {"run.json"}
             record = json.loads((folder / "run.json").read_text())
             assert record["seed"] == seed and record["status"] == "finished"
     # Of the three activations one stands for the run; group runs have four figures more.

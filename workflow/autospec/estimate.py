@@ -125,7 +125,7 @@ def _epoch(settings: dict, people: int, sample: tuple[int, ...], classes: int, d
     before, begun = dict(run.monitor.seconds), time.perf_counter()
     run.train_epoch()
     seconds = time.perf_counter() - begun
-    spent = {part: run.monitor.seconds[part] - before[part] for part in before}
+    spent = {part: run.monitor.seconds[part] - before[part] for part in ("spectra", "labelings")}
     size = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, table in (("bytes", run.monitor.table()), ("labeling_bytes", run.monitor.labeling_table())):

@@ -14,6 +14,9 @@ rule train:
     output:
         spectra=expand(f"{OUT}/runs/{RUN}/seed-{{seed}}/spectra.parquet", seed=SEEDS, allow_missing=True),
         labelings=expand(f"{OUT}/runs/{RUN}/seed-{{seed}}/labelings.parquet", seed=SEEDS, allow_missing=True),
+        directions=expand(
+            f"{OUT}/runs/{RUN}/seed-{{seed}}/directions.parquet", seed=SEEDS, allow_missing=True
+        ),
         metrics=expand(f"{OUT}/runs/{RUN}/seed-{{seed}}/metrics.parquet", seed=SEEDS, allow_missing=True),
         records=expand(f"{OUT}/runs/{RUN}/seed-{{seed}}/run.json", seed=SEEDS, allow_missing=True),
     log:

@@ -60,9 +60,9 @@ class SpectralMonitor:
     everyone : bool
         Take the spectra of all samples together too, as group `all`. Where a layer is wide, they cost more
         than those of the groups.
-    directions : (sequence of str, int), optional
-        Layers, and how many leading singular vectors of their group gradients to keep
-        (``direction_table``).
+    directions : (sequence of str or None, int), optional
+        Layers (None for the first), and how many leading singular vectors of their group gradients, and of
+        the difference of the two `groups`, to keep (``direction_table``).
     alignments : bool
         Keep cosines of neighbouring layers' gradients and alignments of their weights
         (``alignment_table``).
@@ -75,7 +75,7 @@ class SpectralMonitor:
     epoch : int
         The epoch being observed, from 1.
     seconds : dict
-        Time of the training thread spent on `spectra` and on `labelings`.
+        Time of the training thread spent on `spectra` and on `labelings`; time spent on `directions`.
     first_nonfinite : dict or None
         Epoch, step, layer, quantity and group of the first spectrum with NaN or infinity.
 
@@ -102,7 +102,7 @@ class SpectralMonitor:
         path: str = "hooks",
         background: bool = True,
         everyone: bool = True,
-        directions: tuple[Sequence[str], int] | None = None,
+        directions: tuple[Sequence[str] | None, int] | None = None,
         alignments: bool = False,
         stop_at_nonfinite: bool = False,
     ):
@@ -121,18 +121,18 @@ class SpectralMonitor:
         self.groups = groups
         self.indices = indices
         self.path = path
-        self.everyone = everyone
+        self.everyone, self.background = everyone, background
         self.stop_at_nonfinite = stop_at_nonfinite
         self.capture = Capture(self.model, batch_first, bool({"activation", "adjoint"} & set(quantities)))
         if not self.capture.layers:
             raise ValueError("the model has no layer that can be observed")
-        self._directions = Directions(*directions) if directions else None
+        self._directions = Directions(*directions, groups) if directions else None
         self._alignments = Alignments() if alignments else None
         others = tuple(other for other in (self._directions, self._alignments) if other is not None)
         self.solver = Solver(self.quantities, background, others)
         self.epoch = 1
         self.first_nonfinite: dict | None = None
-        self.seconds = {"spectra": 0.0, "labelings": 0.0}
+        self.seconds = {"spectra": 0.0, "labelings": 0.0, "directions": 0.0}
         self._record = Record()
         self._depths: dict[str, int] = {}
         self._before: dict[str, torch.Tensor] = {}
@@ -256,6 +256,10 @@ class SpectralMonitor:
         self._record.add("spectra", pa.Table.from_pylist(self._spectra_rows(epoch), schema=SPECTRA))
         if self._directions is not None:
             self._record.add("directions", self._directions.table(self.epoch))
+            spent, self._directions.seconds = self._directions.seconds, 0.0
+            self.seconds["directions"] += spent
+            if not self.background:
+                self.seconds["spectra"] -= spent
         if self._alignments is not None:
             weights = self.capture.weights()
             ordered = {layer: weights[layer] for layer in self._depths if layer in weights}

@@ -57,6 +57,8 @@ class Run:
             # Labelings need every sample's rows, which only the hooks keep.
             path="fast" if swaps is None else "hooks",
             background=False,
+            # Where groups are compared, also which inputs the first layer's gradients point to.
+            directions=None if swaps is None else (None, 1),
         )
         # All data stay on the device, so that no step waits for a transfer.
         self.x = {part: torch.from_numpy(array).to(device) for part, array in prepared.values.items()}
