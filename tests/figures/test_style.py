@@ -54,6 +54,18 @@ def test_the_same_figure_gives_the_same_bytes(tmp_path):
     assert not any(b"CreationDate" in content or b"<dc:date>" in content for content in first)
 
 
+def test_the_last_digits_of_the_layout_do_not_reach_the_files(tmp_path):
+    def save(name, noise):
+        figure, table = small_figure()
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+        for axis in figure.axes:
+            axis.set_position([number * (1 + noise) for number in axis.get_position(original=True).bounds])
+        return [path.read_bytes() for path in style.save(figure, table, tmp_path / name)]
+
+    assert save("a", 0) == save("b", 1e-14)
+
+
 def test_a_failed_save_leaves_the_old_file_alone(tmp_path, monkeypatch):
     figure, table = small_figure()
     paths = style.save(figure, table, tmp_path / "a")

@@ -192,11 +192,20 @@ def save(figure: Figure, table: pd.DataFrame, stem: str | Path) -> list[Path]:
         # Laid out once: the three formats look alike, and it is the slowest step.
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
+        _settle(figure)
         for ending, without_date in metadata.items():
             with atomic_path(paths[ending]) as temporary:
                 figure.savefig(temporary, format=ending, dpi=300, metadata=without_date)
     write_tsv(table, paths["tsv"])
     return list(paths.values())
+
+
+def _settle(figure: Figure) -> None:
+    """Round the places of panels: how the solver of the layout rounds depends on where its variables lie in memory."""
+    for part in figure.subfigs:
+        part.bbox_relative.set_points(part.bbox_relative.get_points().round(6))
+    for axis in figure.axes:
+        axis.set_position([round(number, 6) for number in axis.get_position(original=True).bounds])
 
 
 def run_title(record: dict) -> str:

@@ -191,7 +191,6 @@ def compare_groups(records, alpha=0.05, correction="bh"):
     dropped = int(layers["dropped"].sum())
     if dropped:
         logging.info("%d cells are constant over labelings and are dropped for all labelings alike", dropped)
-    measured = [record["measured"] for record in finished.values()]
     return (
         cells,
         layers,
@@ -212,7 +211,6 @@ def compare_groups(records, alpha=0.05, correction="bh"):
             "family": f"{len(cells)} cells (statistic, layer and index) of this run, corrected by "
             f"{correction.upper()}; {members} layers and statistics of the gradient spectra for their p "
             "(min-p over the same swaps)",
-            "measured": measured,
         },
     )
 
