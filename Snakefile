@@ -30,4 +30,4 @@ rule all:
 rule downloads:
     """Download the open data that the configuration needs, on a machine with a network, before the analysis."""
     input:
-        [f"{PATHS[name]}/{configuration.DOWNLOADED}" for name in DOWNLOADS],
+        [f"{PATHS[name]}/{inputs.DOWNLOADED}" for name in DOWNLOADS],

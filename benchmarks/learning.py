@@ -21,7 +21,7 @@ limit_threads(1)
 import pandas as pd
 from monitor import write
 
-from autospec import configuration
+from autospec import configuration, grid
 from autospec.data.dataset import read_dataset
 from autospec.models import build_model
 from autospec.training.listing import list_runs
@@ -39,7 +39,7 @@ def train(config: dict, run: dict, seeds: list[int]) -> pd.DataFrame:
     settings = {
         "model_options": config["models"][run["model"]],
         "training": config["training"],
-        "statistics": configuration.recorded(config, run),
+        "statistics": grid.recorded(config, run),
         "preparation": {},
     }
     with tempfile.TemporaryDirectory() as folder:
@@ -54,7 +54,7 @@ def learned(config: dict) -> str:
         "| data | model | task | activation | score | chance | training | test | test by seed | seconds | MB |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for run in configuration.runs(config):
+    for run in grid.runs(config):
         table = train(config, run, list(range(config["seeds"])))
         classify = run["task"] == "classification"
         score = "balanced_accuracy" if classify else "explained_variance"
@@ -74,10 +74,10 @@ def learned(config: dict) -> str:
 def sizes(config: dict) -> str:
     """The table of parameters: a row a network and task, a column a shape."""
     lines = [f"| data | model | task | {' | '.join(SHAPES)} |", "|---|---|---|---|---|---|"]
-    for run in configuration.runs(config):
+    for run in grid.runs(config):
         dataset = read_dataset(Path(config["output"], "preprocessed", run["dataset"], "data.parquet"))
         classes = dataset.people["target"].nunique() if run["task"] == "classification" else None
-        if run["activation"] != configuration.ACTIVATIONS[run["model"]] or run["task"] == "masked":
+        if run["activation"] != grid.ACTIVATIONS[run["model"]] or run["task"] == "masked":
             continue
         counts = []
         for shape in SHAPES:

@@ -28,7 +28,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from autospec import configuration
+from autospec import configuration, grid, inputs
 from autospec.data.dataset import read_dataset, write_dataset
 from autospec.data.pairing import pair_people
 from autospec.data.splits import split_pairs
@@ -73,7 +73,7 @@ def analyse(config: dict, comparison: dict, shuffle: int) -> dict:
             "statistics": {
                 key: config["statistics"][key] for key in ("labelings", "labelings_seed", "labelings_every", "indices")
             },
-            "preparation": {name: options[name] for name in configuration.PREPARATION if name in options},
+            "preparation": {name: options[name] for name in inputs.PREPARATION if name in options},
         }
         folders = [str(folder / f"seed-{seed}") for seed in seeds]
         train_seeds(files, identity, seeds, settings, folders, str(folder / "checkpoints"), 1)
@@ -107,7 +107,7 @@ def main() -> None:
     arguments = parser.parse_args()
     config = configuration.complete(yaml.safe_load(Path(arguments.configfile).read_text(encoding="utf-8")))
     config["statistics"]["labelings"] = arguments.labelings
-    comparisons = [configuration.run_of(entry) for entry in config["comparisons"]["groups"]]
+    comparisons = [grid.run_of(entry) for entry in config["comparisons"]["groups"]]
     jobs = [
         (config, comparison, shuffle)
         for comparison in comparisons

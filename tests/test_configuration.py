@@ -4,7 +4,7 @@ import os
 import pytest
 import yaml
 
-from autospec import configuration
+from autospec import configuration, grid, inputs, schema
 from autospec.errors import InputError
 
 SMALL = {
@@ -160,7 +160,7 @@ def test_defaults_are_filled_and_the_given_configuration_is_left_as_it_is():
 
 
 def test_every_network_is_trained_once():
-    runs = configuration.runs(configuration.complete(SMALL))
+    runs = grid.runs(configuration.complete(SMALL))
     assert [(run["model"], run["task"], run["activation"]) for run in runs] == [
         ("mlp", "autoencoding", "relu"),
         ("mlp", "classification", "relu"),
@@ -171,7 +171,7 @@ def test_comparisons_of_conditions_share_the_runs_that_they_have_in_common():
     both = {"dataset": "brains", "model": "mlp", "task": "autoencoding"}
     config = changed(("comparisons", "activations"), [both])
     config["comparisons"]["shapes"] = [both]
-    runs = [configuration.run_name(run) for run in configuration.runs(configuration.complete(config))]
+    runs = [grid.run_name(run) for run in grid.runs(configuration.complete(config))]
     assert runs == [
         "data-brains_model-mlp_task-autoencoding_activation-relu_shape-base",
         "data-brains_model-mlp_task-classification_activation-relu_shape-base",
@@ -184,23 +184,23 @@ def test_comparisons_of_conditions_share_the_runs_that_they_have_in_common():
 
 def test_a_comparison_is_named_like_its_runs_without_what_it_varies():
     entry = {"dataset": "brains", "model": "mlp", "task": "classification", "activation": "tanh"}
-    assert configuration.comparison_name("shapes", entry) == "data-brains_model-mlp_task-classification_activation-tanh"
-    assert configuration.comparison_name("tasks", {"dataset": "a", "model": "mlp"}) == (
+    assert grid.comparison_name("shapes", entry) == "data-brains_model-mlp_task-classification_activation-tanh"
+    assert grid.comparison_name("tasks", {"dataset": "a", "model": "mlp"}) == (
         "data-a_model-mlp_activation-relu_shape-base"
     )
 
 
 def test_masked_reconstruction_is_a_third_task_of_the_bert():
-    assert list(configuration.conditions("tasks", {"dataset": "a", "model": "bert"})) == [
+    assert list(grid.conditions("tasks", {"dataset": "a", "model": "bert"})) == [
         "autoencoding", "classification", "masked",
     ]  # fmt: skip
-    assert len(configuration.conditions("tasks", {"dataset": "a", "model": "mlp"})) == 2
+    assert len(grid.conditions("tasks", {"dataset": "a", "model": "mlp"})) == 2
 
 
 @pytest.mark.parametrize("name", ["config", "abide", "paper", "mnist", "test"])
 def test_shipped_configurations_are_right(repository, name):
     config = configuration.read_configuration(repository / "config" / f"{name}.yaml")
-    assert configuration.runs(config)
+    assert grid.runs(config)
 
 
 def test_a_file_that_is_no_yaml_is_told(tmp_path):
@@ -214,17 +214,17 @@ def test_a_file_that_is_no_yaml_is_told(tmp_path):
 def test_data_are_looked_for_in_the_folders_in_their_order(tmp_path):
     (tmp_path / "second" / "study").mkdir(parents=True)
     folders = [str(tmp_path / "first"), str(tmp_path / "second")]
-    assert configuration.find_data("x", {"path": "study"}, folders) == str(tmp_path / "second" / "study")
+    assert inputs.find_data("x", {"path": "study"}, folders) == str(tmp_path / "second" / "study")
     (tmp_path / "first" / "study").mkdir(parents=True)
-    assert configuration.find_data("x", {"path": "study"}, folders) == str(tmp_path / "first" / "study")
-    assert configuration.find_data("x", {"path": str(tmp_path / "second")}, folders) == str(tmp_path / "second")
-    assert configuration.find_data("x", {"simulate": {}}, folders) is None
+    assert inputs.find_data("x", {"path": "study"}, folders) == str(tmp_path / "first" / "study")
+    assert inputs.find_data("x", {"path": str(tmp_path / "second")}, folders) == str(tmp_path / "second")
+    assert inputs.find_data("x", {"simulate": {}}, folders) is None
 
 
 def test_missing_data_are_told_with_what_to_get_and_where_to_put_it():
     dataset = {"path": "study", "where": "the tables of the study, from its site."}
     with pytest.raises(InputError) as caught:
-        configuration.find_data("x", dataset, ["data/a", "data/b"])
+        inputs.find_data("x", dataset, ["data/a", "data/b"])
     message = str(caught.value)
     for text in ("datasets.x.path", "'study'", "data/a/study", "data/b/study", "the tables of the study", "Put"):
         assert text in message
@@ -238,9 +238,9 @@ def test_every_data_set_to_be_got_says_from_where(repository, name):
 
 @pytest.mark.parametrize("source", ["freesurfer", "freesurfer_tables", "fmri"])
 def test_missing_data_are_described_where_the_configuration_does_not(source):
-    description = configuration.read_schema()["$defs"][source]["description"]
+    description = schema.read_schema()["$defs"][source]["description"]
     with pytest.raises(InputError) as caught:
-        configuration.find_data("x", {"source": source, "path": "study"}, ["data"])
+        inputs.find_data("x", {"source": source, "path": "study"}, ["data"])
     assert description in str(caught.value)
 
 
@@ -251,7 +251,7 @@ def files_in(folder, *names):
 
 
 def listed(dataset, folder):
-    return [file.removeprefix(f"{folder}/") for file in configuration.data_files(dataset, str(folder))]
+    return [file.removeprefix(f"{folder}/") for file in inputs.data_files(dataset, str(folder))]
 
 
 def test_only_files_that_a_reader_reads_are_listed(tmp_path):
@@ -272,11 +272,11 @@ def test_what_lies_beside_scans_and_maps_is_listed(tmp_path):
 
 def test_of_several_participants_tables_the_first_that_is_there_counts(tmp_path):
     dataset = {"source": "mnist", "participants": {"file": ["published.csv", "cut.csv"]}}
-    assert configuration.participants_file(dataset, str(tmp_path)) == []
+    assert inputs.participants_file(dataset, str(tmp_path)) == []
     files_in(tmp_path, "cut.csv")
-    assert configuration.participants_file(dataset, str(tmp_path)) == [str(tmp_path / "cut.csv")]
+    assert inputs.participants_file(dataset, str(tmp_path)) == [str(tmp_path / "cut.csv")]
     files_in(tmp_path, "published.csv")
-    assert configuration.participants_file(dataset, str(tmp_path)) == [str(tmp_path / "published.csv")]
+    assert inputs.participants_file(dataset, str(tmp_path)) == [str(tmp_path / "published.csv")]
 
 
 def test_the_fingerprint_of_a_data_set_changes_with_its_files_and_with_nothing_else(tmp_path):
@@ -284,7 +284,7 @@ def test_the_fingerprint_of_a_data_set_changes_with_its_files_and_with_nothing_e
     files_in(tmp_path, "a.tsv", "p.tsv")
 
     def fingerprint():
-        return configuration.fingerprint(dataset, str(tmp_path))
+        return inputs.fingerprint(dataset, str(tmp_path))
 
     first = fingerprint()
     files_in(tmp_path, "b.tsv")
@@ -310,28 +310,28 @@ def test_the_fingerprint_of_a_data_set_changes_with_its_files_and_with_nothing_e
     ],
 )
 def test_logs_lie_by_output_folder_and_always_under_logs(output, logs):
-    assert configuration.logs_folder(output) == logs
+    assert grid.logs_folder(output) == logs
 
 
 def test_what_is_read_does_not_hang_on_how_pairs_are_matched_or_data_are_got():
     dataset = configuration.complete(SMALL)["datasets"]["brains"] | {
         "matching": {"exact": ["sex"], "callipers": {"age": 0.2}}
     }
-    read = configuration.what_is_read(dataset)
+    read = inputs.what_is_read(dataset)
     assert read["matching"] == {"exact": ["age", "sex"]}
     other = {"matching": {"exact": ["sex"], "callipers": {"age": 0.5}}, "where": "x", "path": "y"}
-    assert configuration.what_is_read(dataset | other) == read
-    assert configuration.what_is_read(dataset | {"outliers": "drop"}) != read
+    assert inputs.what_is_read(dataset | other) == read
+    assert inputs.what_is_read(dataset | {"outliers": "drop"}) != read
 
 
 def test_what_is_taken_out_of_the_features_must_be_known_of_everyone_and_is_no_matter_of_reading():
     dataset = configuration.complete(SMALL)["datasets"]["brains"] | {"matching": {"exact": ["sex"], "callipers": {}}}
-    with_covariates = configuration.what_is_read(dataset | {"residualise": ["age", "motion"]})
+    with_covariates = inputs.what_is_read(dataset | {"residualise": ["age", "motion"]})
     assert with_covariates["matching"] == {"exact": ["age", "motion", "sex"]}
     assert "residualise" not in with_covariates
-    harmonised = configuration.what_is_read(dataset | {"harmonise": "combat"})
+    harmonised = inputs.what_is_read(dataset | {"harmonise": "combat"})
     assert harmonised["matching"] == {"exact": ["age", "sex", "site"]}
-    assert configuration.what_is_read(dataset | {"harmonise": None}) == configuration.what_is_read(dataset)
+    assert inputs.what_is_read(dataset | {"harmonise": None}) == inputs.what_is_read(dataset)
 
 
 SCANS = {"source": "fmri", "path": "here", "groups": {"control": ["a"], "patient": ["b"]}}
@@ -365,7 +365,7 @@ def test_a_strategy_without_a_filter_of_its_own_goes_with_a_band():
 def test_cleaning_is_no_part_of_what_is_taken_from_scans():
     config = configuration.complete(changed(("datasets", "brains"), SCANS | {"windows": {"length": 20, "stride": 10}}))
     dataset = config["datasets"]["brains"]
-    taken, read = configuration.what_is_extracted(dataset), configuration.what_is_read(dataset)
+    taken, read = inputs.what_is_extracted(dataset), inputs.what_is_read(dataset)
     assert set(read) - set(taken) == {"high_pass", "low_pass", "detrend", "standardise", "crop", "windows"} | {
         "constant_components"
     }
@@ -380,8 +380,8 @@ def test_a_change_of_maps_sidecars_or_scans_anywhere_is_noticed(tmp_path):
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).touch()
-    found = {os.path.relpath(path, folder) for path in configuration.data_files(dataset, str(folder))}
+    found = {os.path.relpath(path, folder) for path in inputs.data_files(dataset, str(folder))}
     assert found == set(names)
-    before = configuration.fingerprint(dataset, str(folder))
+    before = inputs.fingerprint(dataset, str(folder))
     os.utime(tmp_path / "maps" / "m.nii.gz", (1, 1))
-    assert configuration.fingerprint(dataset, str(folder)) != before
+    assert inputs.fingerprint(dataset, str(folder)) != before

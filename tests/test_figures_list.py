@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from autospec import configuration
+from autospec import configuration, grid
 from autospec.statistics.claims import CLAIMS, MODELS
 
 #: Sources by the data of the list.
@@ -29,7 +29,7 @@ def listed(repository):
 def made(repository, name):
     """The data sets and the figures of a configuration."""
     config = configuration.read_configuration(repository / "config" / f"{name}.yaml")
-    figures = {f"figures/{kind}/{each}" for kind, names in configuration.figures(config).items() for each in names}
+    figures = {f"figures/{kind}/{each}" for kind, names in grid.figures(config).items() for each in names}
     return config["datasets"], figures
 
 
@@ -42,7 +42,7 @@ def models_drawn(row, datasets, figures):
     return {
         model
         for model, name in itertools.product(models, names or [""])
-        if row["file"].format(dataset=name, model=model, activation=configuration.ACTIVATIONS[model]) in figures
+        if row["file"].format(dataset=name, model=model, activation=grid.ACTIVATIONS[model]) in figures
     }
 
 

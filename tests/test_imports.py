@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from autospec.data import sources
-from autospec.imports import library_files
+from autospec.imports import imported, library_files
 
 
 def names(files, folder):
@@ -28,6 +28,37 @@ def test_imports_are_followed_through_other_files(tmp_path):
     assert names(library_files(tmp_path, "script.py"), package) == {
         "part/__init__.py", "part/deep.py", "tables.py", "late.py",
     }  # fmt: skip
+
+
+def test_imports_are_found_as_pythons_own_parser_finds_them(repository):
+    folder = repository / "workflow"
+    for path in [*folder.rglob("*.py"), *(repository / "benchmarks").glob("*.py")]:
+        named = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                named |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                named |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        # The first level alone: what the file itself names, and the packages on the way.
+        parts = [name.split(".") for name in named if name.startswith("autospec.")]
+        files = {folder.joinpath(*part[:depth]) for part in parts for depth in range(2, len(part) + 1)}
+        files = {file for part in files for file in (part / "__init__.py", part.with_suffix(".py")) if file.is_file()}
+        assert imported(folder, path) == files, path
+
+
+def test_relative_imports_are_refused(tmp_path):
+    (tmp_path / "script.py").write_text("import os\nfrom .part import deep\n")
+    with pytest.raises(ValueError, match="script.py, line 2: a relative import"):
+        library_files(tmp_path, "script.py")
+
+
+def test_imports_over_several_lines_with_comments_and_other_names_are_followed(tmp_path):
+    for name in ("a", "b", "c", "d"):
+        (tmp_path / "autospec").mkdir(exist_ok=True)
+        (tmp_path / "autospec" / f"{name}.py").touch()
+    text = "import autospec.a as x, numpy  # one\nfrom autospec import (  # two\n    b,  # three\n    c as y,\n)\n"
+    (tmp_path / "script.py").write_text(text + "#from autospec import d\n")
+    assert names(library_files(tmp_path, "script.py"), tmp_path / "autospec") == {"a.py", "b.py", "c.py"}
 
 
 @pytest.mark.parametrize(

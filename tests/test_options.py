@@ -1,5 +1,5 @@
 from autospec import options
-from autospec.configuration import read_schema
+from autospec.schema import read_schema
 
 
 def test_the_page_of_options_is_what_the_schema_says(repository):

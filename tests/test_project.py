@@ -108,7 +108,8 @@ def test_conda_environments_hold_what_the_scripts_of_their_rules_import(reposito
 
 def test_the_extra_of_the_workflow_holds_what_is_imported_before_any_rule_runs(repository, project):
     folder = repository / "workflow"
-    files = ["unlock.py", "autospec/configuration.py", "autospec/imports.py", "autospec/errors.py"]
+    modules = ("configuration", "schema", "grid", "inputs", "imports", "errors")
+    files = ["unlock.py", *(f"autospec/{name}.py" for name in modules)]
     foreign = imported_by(folder / file for file in files) - set(sys.stdlib_module_names) - {"autospec"}
     listed = {IMPORTS.get(name_of(line), name_of(line)) for line in project["optional-dependencies"]["workflow"]}
     assert foreign and foreign <= listed, foreign - listed
@@ -201,3 +202,12 @@ def test_rules_are_formatted(repository):
 
 def test_the_library_can_be_built_without_the_workflow(project):
     assert [name_of(requirement) for requirement in project["dependencies"]] == ["numpy", "pyarrow", "torch"]
+
+
+def test_measured_times_and_memory_are_read_by_what_tells_of_cost_and_by_nothing_else(repository):
+    """The tables of runs and claims, the cost figure and the report; all else is the same in every run."""
+    library = repository / "workflow" / "autospec"
+    names = (path for path in library.rglob("*.py") if '"measured"' in path.read_text(encoding="utf-8"))
+    assert {str(path.relative_to(library)) for path in names} == {
+        "training/runs.py", "training/listing.py", "statistics/claims.py", "figures/models.py", "figures/report.py",
+    }  # fmt: skip

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from autospec import configuration, estimate
+from autospec import configuration, estimate, grid
 
 CONFIG = {
     "seeds": 3,
@@ -54,7 +54,7 @@ def test_a_real_run_is_on_the_line_through_the_two_epochs_that_were_timed(config
         return part | {"bytes": 1000.0, "labeling_bytes": 100.0, "parameters": 7}
 
     monkeypatch.setattr(estimate, "_epoch", epoch)
-    run = configuration.runs(config)[0]
+    run = grid.runs(config)[0]
     people, sample, _ = estimate.form(config, "waves")
     cost = estimate.measure(config, run, people, sample)
     assert cost["spectra"] == pytest.approx(10 * 24 * 0.2)

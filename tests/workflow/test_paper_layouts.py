@@ -11,10 +11,11 @@ from nilearn.maskers import NiftiMapsMasker
 from publisher import Publisher
 from stats_files import by_pandas, write_parcellation
 
-from autospec.configuration import read_configuration, what_is_read
+from autospec.configuration import read_configuration
 from autospec.data import download_sources
 from autospec.data.pairing import pair_people
 from autospec.data.sources import read
+from autospec.inputs import what_is_read
 
 PAIRS = 12
 VOLUMES = 150

@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from autospec import configuration
+from autospec import configuration, grid
 from autospec.errors import InputError
 from autospec.jobs import limit_threads
 
@@ -65,7 +65,7 @@ def measure(config: dict, run: dict, people: int, sample: tuple[int, ...]) -> di
     from autospec.training.runs import choose_device
 
     torch.set_num_threads(1)
-    statistics = configuration.recorded(config, run)
+    statistics = grid.recorded(config, run)
     settings = run | {
         "seed": 0,
         "model_options": config["models"][run["model"]],
@@ -154,17 +154,17 @@ def _report(config: dict, cores: int) -> None:
     known: dict[tuple, dict] = {}
     seconds, size, seeds = 0.0, 0.0, config["seeds"]
     print(f"{'run':78} {'data':>10} {'parameters':>10} {'s a seed':>9} {'spectra':>8} {'labelings':>9} {'MB':>7}")
-    runs = configuration.runs(config)
+    runs = grid.runs(config)
     for run in runs:
         people, sample, known_from = form(config, run["dataset"])
-        recorded = configuration.recorded(config, run)["labelings"]
+        recorded = grid.recorded(config, run)["labelings"]
         key = (*(run[part] for part in ("dataset", "model", "task", "shape")), recorded)
         if key not in known:
             known[key] = measure(config, run, people, sample)
         cost = known[key]
         share = {part: cost[part] / cost["seconds"] for part in ("spectra", "labelings")}
         print(
-            f"{configuration.run_name(run):78} {known_from:>10} {cost['parameters']:10,} {cost['seconds']:9.1f} "
+            f"{grid.run_name(run):78} {known_from:>10} {cost['parameters']:10,} {cost['seconds']:9.1f} "
             f"{share['spectra']:8.0%} {share['labelings']:9.0%} {cost['bytes'] / 1e6:7.2f}",
             flush=True,
         )

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from autospec.configuration import read_schema, resolve
+from autospec.schema import read_schema, resolve
 
 PAGE = Path(__file__).parents[2] / "config" / "README.md"
 

@@ -10,7 +10,7 @@ from snakemake.logging import logger
 ROOT = Path(workflow.current_basedir.get_path_or_uri(secret_free=False)).parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
 
-from autospec import configuration
+from autospec import configuration, grid, inputs
 from autospec.errors import InputError
 from autospec.imports import library_files
 
@@ -22,9 +22,9 @@ if not workflow.overwrite_configfiles:
 
 try:
     config = configuration.complete(config)
-    RUNS = configuration.runs(config)
+    RUNS = grid.runs(config)
     PATHS = {
-        name: configuration.find_data(name, config["datasets"][name], config["data_folders"])
+        name: inputs.find_data(name, config["datasets"][name], config["data_folders"])
         for name in dict.fromkeys(run["dataset"] for run in RUNS)
     }
 except InputError as error:
@@ -34,7 +34,7 @@ except InputError as error:
 DOWNLOADS = {
     name: config["datasets"][name]["download"]
     for name, path in PATHS.items()
-    if configuration.downloads(config["datasets"][name], path)
+    if inputs.downloads(config["datasets"][name], path)
 }
 
 if workflow.is_main_process:
@@ -43,7 +43,7 @@ if workflow.is_main_process:
     )
 
 OUT = config["output"]
-LOGS = configuration.logs_folder(OUT)
+LOGS = grid.logs_folder(OUT)
 SEEDS = list(range(config["seeds"]))
 CAPTIONS = [path.stem for path in sorted((ROOT / "workflow" / "report").glob("*.rst"))]
 FORMATS = {"pdf": "pdf", "svg": "svg", "png": "png", "table": "tsv"}
@@ -51,7 +51,7 @@ FORMATS = {"pdf": "pdf", "svg": "svg", "png": "png", "table": "tsv"}
 #: The library file that reads a source, where it is not named like the source.
 READERS = {"digits": "images", "mnist": "images"}
 
-RUN = configuration.run_name({field: f"{{{field}}}" for field in configuration.IDENTITY})
+RUN = grid.run_name({field: f"{{{field}}}" for field in grid.IDENTITY})
 PREPARED = f"{OUT}/preprocessed/{{dataset}}"
 GROUP_TESTS = f"{OUT}/statistics/groups/{{run}}"
 CONDITION_TESTS = f"{OUT}/statistics/{{kind}}/{{comparison}}"
@@ -61,22 +61,20 @@ REPORT = f"{OUT}/report.html"
 
 ALL_RUNS = [RUN.format(**run) for run in RUNS]
 GROUP_RUNS = list(
-    dict.fromkeys(RUN.format(**configuration.run_of(entry)) for entry in config["comparisons"]["groups"])
+    dict.fromkeys(RUN.format(**grid.run_of(entry)) for entry in config["comparisons"]["groups"])
 )
 #: Kind of comparison -> comparison -> condition -> run.
 CONDITIONS = {
     kind: {
-        configuration.comparison_name(kind, entry): {
-            level: RUN.format(**run) for level, run in configuration.conditions(kind, entry).items()
+        grid.comparison_name(kind, entry): {
+            level: RUN.format(**run) for level, run in grid.conditions(kind, entry).items()
         }
         for entry in config["comparisons"][kind]
     }
-    for kind in configuration.CONDITIONS
+    for kind in grid.CONDITIONS
 }
 #: Task -> runs of every data set and model that are drawn beside one another.
-MODELS = {
-    task: [RUN.format(**run) for run in runs] for task, runs in configuration.side_by_side(config).items()
-}
+MODELS = {task: [RUN.format(**run) for run in runs] for task, runs in grid.side_by_side(config).items()}
 COMPARISONS = [(kind, name) for kind, names in CONDITIONS.items() for name in names]
 
 
@@ -86,7 +84,7 @@ wildcard_constraints:
     task=r"[a-z]+",
     activation=r"[a-z]+",
     shape=r"[a-z]+",
-    kind="|".join(configuration.CONDITIONS),
+    kind="|".join(grid.CONDITIONS),
     comparison=r"data-[A-Za-z0-9_]+_model-[a-z]+(_[a-z]+-[a-z]+)+",
     run=r"data-[A-Za-z0-9_]+_model-[a-z]+_task-[a-z]+_activation-[a-z]+_shape-[a-z]+",
     seed=r"\d+",
@@ -123,7 +121,7 @@ def reader(wildcards):
 def downloaded(wildcards):
     """The list of what was downloaded for a data set, where the program downloads it."""
     if wildcards.dataset in DOWNLOADS:
-        return f"{PATHS[wildcards.dataset]}/{configuration.DOWNLOADED}"
+        return f"{PATHS[wildcards.dataset]}/{inputs.DOWNLOADED}"
     return []
 
 
@@ -135,7 +133,7 @@ def by_hand(dataset):
 def preparation(wildcards):
     """What is taken out of a data set's features, once training people are known."""
     dataset = config["datasets"][wildcards.dataset]
-    return {name: dataset[name] for name in configuration.PREPARATION if name in dataset}
+    return {name: dataset[name] for name in inputs.PREPARATION if name in dataset}
 
 
 def raw(wildcards):
@@ -145,12 +143,12 @@ def raw(wildcards):
 
 def participants(wildcards):
     """The participants table of a data set, where there is one already."""
-    return configuration.participants_file(config["datasets"][wildcards.dataset], by_hand(wildcards.dataset))
+    return inputs.participants_file(config["datasets"][wildcards.dataset], by_hand(wildcards.dataset))
 
 
 def fingerprint(wildcards):
     """What changes when a file of a data set does."""
-    return configuration.fingerprint(config["datasets"][wildcards.dataset], by_hand(wildcards.dataset))
+    return inputs.fingerprint(config["datasets"][wildcards.dataset], by_hand(wildcards.dataset))
 
 
 def extracted(wildcards):
@@ -166,7 +164,7 @@ def estimated_maps(wildcards):
 
 def recorded(wildcards):
     """What a run records."""
-    return configuration.recorded(config, {field: wildcards[field] for field in configuration.IDENTITY})
+    return grid.recorded(config, {field: wildcards[field] for field in grid.IDENTITY})
 
 
 def run_files(name):
@@ -186,7 +184,7 @@ def figure_files(kind, name, category, caption=None):
 
 FIGURES = [
     f"{OUT}/figures/{kind}/{name}.{suffix}"
-    for kind, names in configuration.figures(config).items()
+    for kind, names in grid.figures(config).items()
     for name in names
     for suffix in FORMATS.values()
 ]

@@ -11,9 +11,9 @@ rule download:
         # What is downloaded does not depend on our code, so that editing it asks no publisher again.
         library=ancient(library("scripts/download.py")),
     output:
-        files=f"{{folder}}/{configuration.DOWNLOADED}",
+        files=f"{{folder}}/{inputs.DOWNLOADED}",
     log:
-        f"{{folder}}/{configuration.DOWNLOAD_LOG}",
+        f"{{folder}}/{inputs.DOWNLOAD_LOG}",
     benchmark:
         "{folder}/download.benchmark.tsv"
     wildcard_constraints:

@@ -24,7 +24,7 @@ rule estimate_components:
         runtime=growing(240),
     params:
         path=lambda wildcards: PATHS[wildcards.dataset],
-        options=lambda wildcards: configuration.what_is_extracted(config["datasets"][wildcards.dataset]),
+        options=lambda wildcards: inputs.what_is_extracted(config["datasets"][wildcards.dataset]),
         fingerprint=fingerprint,
     script:
         "../scripts/estimate_components.py"
@@ -53,7 +53,7 @@ rule extract:
         runtime=growing(240),
     params:
         path=lambda wildcards: PATHS[wildcards.dataset],
-        options=lambda wildcards: configuration.what_is_extracted(config["datasets"][wildcards.dataset]),
+        options=lambda wildcards: inputs.what_is_extracted(config["datasets"][wildcards.dataset]),
         fingerprint=fingerprint,
     script:
         "../scripts/extract.py"

@@ -28,7 +28,7 @@ rule preprocess:
     params:
         name="{dataset}",
         path=lambda wildcards: PATHS[wildcards.dataset],
-        options=lambda wildcards: configuration.what_is_read(config["datasets"][wildcards.dataset]),
+        options=lambda wildcards: inputs.what_is_read(config["datasets"][wildcards.dataset]),
         fingerprint=fingerprint,
     script:
         "../scripts/preprocess.py"

@@ -56,7 +56,7 @@ rule compare_conditions:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        compared=lambda wildcards: configuration.CONDITIONS[wildcards.kind][0],
+        compared=lambda wildcards: grid.CONDITIONS[wildcards.kind][0],
         levels=levels,
         seeds=len(SEEDS),
         indices=config["statistics"]["indices"],
