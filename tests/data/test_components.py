@@ -113,10 +113,22 @@ def test_a_region_that_lies_outside_the_scan_is_lacking(tmp_path):
 def test_maps_give_nilearns_regression(tmp_path, scan):
     maps = save(tmp_path / "maps.nii.gz", np.random.default_rng(2).random((*SHAPE, 4)).astype(np.float32))
     series, _, _ = extract(read_maps(maps, load(scan), False), load(scan), scan)
-    wanted = NiftiMapsMasker(maps, standardize=None).fit().transform(scan)
-    np.testing.assert_allclose(series, wanted, rtol=1e-5)
-    flat, volumes = load(maps).get_fdata().reshape(-1, 4), load(scan).get_fdata().reshape(-1, VOLUMES)
-    np.testing.assert_allclose(series, np.linalg.lstsq(flat, volumes)[0].T, rtol=1e-4)
+    in_float64 = [nib.Nifti1Image(load(path).get_fdata(), AFFINE, dtype=np.float64) for path in (maps, scan)]
+    wanted = NiftiMapsMasker(in_float64[0], standardize=None).fit().transform(in_float64[1])
+    assert wanted.dtype == np.float64
+    np.testing.assert_allclose(series, wanted, rtol=1e-6)
+
+
+def test_maps_that_overlap_or_say_the_same_give_nilearns_regression(tmp_path, scan):
+    array = np.random.default_rng(2).normal(size=(*SHAPE, 4))
+    array[:3, ..., 2] = 0
+    array[..., 3] = array[..., 0] + array[..., 1]
+    maps = save(tmp_path / "maps.nii.gz", array)
+    series, _, _ = extract(read_maps(maps, load(scan), False), load(scan), scan)
+    float32 = (load(path).get_fdata(dtype=np.float32) for path in (maps, scan))
+    in_float64 = [nib.Nifti1Image(one.astype(float), AFFINE) for one in float32]
+    wanted = NiftiMapsMasker(in_float64[0], standardize=None).fit().transform(in_float64[1])
+    np.testing.assert_allclose(series, wanted, rtol=1e-6, atol=1e-6 * np.abs(wanted).max())
 
 
 def flip(affine):

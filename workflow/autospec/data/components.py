@@ -1,8 +1,9 @@
 """What a scan's time courses are taken of: component maps, or the regions of an atlas.
 
-Maps: every volume is regressed on all maps at once (nilearn's NiftiMapsMasker), the first stage of dual
-regression (Filippini et al. 2009, PNAS 106, 7209-7214); the second stage, back to maps of each person,
-is not needed here. Regions: the mean over each region's voxels (nilearn's NiftiLabelsMasker).
+Maps: every volume is regressed on all maps at once, the first stage of dual regression (Filippini et al. 2009, PNAS
+106, 7209-7214); the second stage, back to maps of each person, is not needed here. Regions: the mean over each
+region's voxels. Both are one product of a matrix, (components, voxels), with the scan's voxels, made once for all
+scans: nilearn's NiftiMapsMasker and NiftiLabelsMasker, which the tests compare with, solve or label each scan anew.
 """
 
 import dataclasses
@@ -12,6 +13,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pandas as pd
+import scipy.sparse
 
 from autospec.data.scans import check_4d, grid, load, same_grid, stem, values
 from autospec.data.signal import constant
@@ -35,8 +37,8 @@ class Components:
         Voxels of any component.
     coverage : callable
         Which voxels of the support change, ndarray of bool -> share of each component that lies in them.
-    transform : callable
-        Image -> ndarray, shape (time, components).
+    weights : ndarray or sparse array of float64, shape (components, voxels of the support)
+        What a volume is multiplied by.
     """
 
     names: list[str]
@@ -44,7 +46,7 @@ class Components:
     image: nib.Nifti1Image
     support: np.ndarray
     coverage: Callable[[np.ndarray], np.ndarray]
-    transform: Callable[[nib.Nifti1Image], np.ndarray]
+    weights: np.ndarray | scipy.sparse.sparray
 
 
 def read_maps(path: Path, scan: nib.Nifti1Image, resample: bool) -> Components:
@@ -73,8 +75,6 @@ def of_maps(
     image: nib.Nifti1Image, names: list[str], scan: nib.Nifti1Image, resample: bool, origin: str | Path
 ) -> Components:
     """Make components of maps that are in memory; `origin` is where they come from, for messages."""
-    from nilearn.maskers import NiftiMapsMasker
-
     array = values(image, origin)
     if resample and not same_grid(image, scan):
         image = _resampled(nib.Nifti1Image(array, image.affine), scan, "continuous")
@@ -83,18 +83,16 @@ def of_maps(
     if len(empty):
         raise InputError(f"{origin}: component map {empty[0] + 1} is zero everywhere. Remove it from the file.")
     image = nib.Nifti1Image(array, image.affine)
-    # Cleaning comes later, on one common length, so the masker is asked for the plain regression.
-    masker = NiftiMapsMasker(image, allow_overlap=True, standardize=None, resampling_target=None).fit()
     support = array.any(axis=3)
-    weights = array[support] ** 2
-    weights /= weights.sum(axis=0, dtype=np.float64)
+    inside = array[support].astype(np.float64)
+    shares = inside**2 / (inside**2).sum(axis=0)
     return Components(
         names=names,
         lost=[],
         image=image,
         support=support,
-        coverage=lambda moving: moving.astype(np.float32) @ weights,
-        transform=masker.transform,
+        coverage=lambda moving: moving @ shares,
+        weights=np.linalg.pinv(inside),
     )
 
 
@@ -119,8 +117,6 @@ def read_atlas(path: Path, scan: nib.Nifti1Image, resample: bool) -> Components:
     InputError
         A file that is no 3-d image of whole numbers, or none of whose regions has a voxel, or names that do not fit.
     """
-    from nilearn.maskers import NiftiLabelsMasker
-
     image = load(path)
     if len(image.shape) == 4 and image.shape[3] == 1:
         image = image.slicer[..., 0]
@@ -145,7 +141,6 @@ def read_atlas(path: Path, scan: nib.Nifti1Image, resample: bool) -> Components:
     here = np.unique(labels[labels != 0])
     if not len(here):
         raise InputError(f"{path}: none of {len(every)} regions has a voxel on the scans' grid ({grid(scan)}).")
-    masker = NiftiLabelsMasker(image, standardize=None, resampling_target=None).fit()
     support = labels != 0
     region = np.searchsorted(here, labels[support])
     sizes = np.bincount(region)
@@ -155,7 +150,7 @@ def read_atlas(path: Path, scan: nib.Nifti1Image, resample: bool) -> Components:
         image=image,
         support=support,
         coverage=lambda moving: np.bincount(region[moving], minlength=len(here)) / sizes,
-        transform=masker.transform,
+        weights=scipy.sparse.csr_array((1 / sizes[region], (region, np.arange(len(region))))),
     )
 
 
@@ -195,7 +190,7 @@ def extract(components: Components, image: nib.Nifti1Image, path: Path) -> tuple
     moving = spread > 1e-7 * np.abs(mean)
     if not moving.any():
         raise InputError(f"{path}: no voxel under the components changes over time. Get the scan again.")
-    series = components.transform(nib.Nifti1Image(array, image.affine))
+    series = (components.weights @ inside.astype(np.float64)).T
     coverage = components.coverage(moving)
     lacking = (coverage < _COVERED) | constant(series)
     measures = {
