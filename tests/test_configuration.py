@@ -321,7 +321,8 @@ def test_what_is_read_does_not_hang_on_how_pairs_are_matched_or_data_are_got():
     assert read["matching"] == {"exact": ["age", "sex"]}
     other = {"matching": {"exact": ["sex"], "callipers": {"age": 0.5}}, "where": "x", "path": "y"}
     assert inputs.what_is_read(dataset | other) == read
-    assert inputs.what_is_read(dataset | {"outliers": "drop"}) != read
+    assert inputs.what_is_read(dataset | {"outliers": "drop"}) == read
+    assert inputs.what_is_read(dataset | {"head_size": "proportion"}) != read
 
 
 def test_what_is_taken_out_of_the_features_must_be_known_of_everyone_and_is_no_matter_of_reading():

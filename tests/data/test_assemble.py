@@ -67,11 +67,11 @@ def test_what_stands_in_a_censored_volume_does_not_matter():
     np.testing.assert_array_equal(put_together(recordings)[0], before)
 
 
-def test_people_with_different_numbers_of_censored_volumes_are_cut_to_the_shortest():
+def test_people_with_different_numbers_of_censored_volumes_are_cut_to_one_number():
     recordings = [censored(0, [10]), censored(1, []), censored(2, [3, 4, 5, 6]), censored(3, [79])]
     with pytest.raises(InputError, match="differ in length: subject s1 has 80 volumes.*the shortest has 76"):
         put_together(recordings)
-    values, _, _, _ = put_together(recordings, crop="shortest")
+    values, _, _, _ = put_together(recordings, crop=76)
     assert values.shape == (4, 76, 3)
     np.testing.assert_allclose(values[0], by_nilearn(recordings[0], 77), atol=1e-4)
     np.testing.assert_allclose(values[1], by_nilearn(recordings[1], 76), atol=1e-4)
@@ -79,11 +79,11 @@ def test_people_with_different_numbers_of_censored_volumes_are_cut_to_the_shorte
 
 def test_people_with_too_few_volumes_are_left_out_and_counted():
     recordings = [censored(0, []), censored(1, range(30)), censored(2, []), censored(3, [])]
-    values, kept, _, dropped = put_together(recordings, least_volumes=60)
-    assert kept["subject"].tolist() == ["s0", "s2", "s3"] and len(values) == 3
+    values, kept, _, dropped = put_together(recordings, crop=60)
+    assert kept["subject"].tolist() == ["s0", "s2", "s3"] and values.shape == (3, 60, 3)
     assert dropped.values.tolist() == [["subject", "s1", "fewer than 60 usable volumes"]]
     with pytest.raises(InputError, match=r"nobody has 90 volumes or more \(the most is 80\)"):
-        put_together(recordings, least_volumes=90)
+        put_together(recordings, crop=90)
 
 
 @pytest.mark.parametrize("detrend", [True, False])
@@ -96,13 +96,25 @@ def test_detrending_and_standardising_can_be_left_out(detrend, standardise):
     np.testing.assert_allclose(values[2], wanted, rtol=1e-5, atol=1e-4)
 
 
-def test_a_component_that_is_constant_in_somebody_is_left_out_or_an_error_as_configured():
+def test_a_component_that_is_constant_in_somebody_is_zero_there_and_named_or_an_error_as_configured():
     recordings = [Recording(f"s{row}", series(row)) for row in range(4)]
-    recordings[2].series[:, 1] = 0
-    _, _, features, dropped = put_together(recordings)
-    assert features == ["a", "c"] and dropped.values.tolist() == [["feature", "b", "constant in 1 of 4 people"]]
+    recordings[2].series[:, 1] = 7
+    values, _, features, dropped = put_together(recordings)
+    reason = "constant in 1 of 4 people, left out where one of them is trained on"
+    assert features == ["a", "b", "c"] and dropped.values.tolist() == [["feature", "b", reason]]
+    assert not values[2, :, 1].any() and values[[0, 1, 3]].any(axis=1).all() and values[2, :, [0, 2]].any(axis=1).all()
+    np.testing.assert_array_equal(values[[0, 1, 3]], put_together()[0][[0, 1, 3]])
     with pytest.raises(InputError, match="here: subject s2: component b is constant .*1 people lack 1 components"):
         put_together(recordings, constant_components="error")
+
+
+def test_a_component_that_is_constant_in_everybody_is_left_out():
+    recordings = [Recording(f"s{row}", series(row)) for row in range(4)]
+    for one in recordings:
+        one.series[:, 1] = 7
+    values, _, features, dropped = put_together(recordings)
+    assert features == ["a", "c"] and values.shape == (4, 80, 2)
+    assert dropped.values.tolist() == [["feature", "b", "constant in everybody"]]
 
 
 def test_windows_are_cut_after_cleaning_and_keep_who_they_are_of():

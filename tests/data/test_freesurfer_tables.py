@@ -1,6 +1,5 @@
 """Tables of asegstats2table and aparcstats2table, against pandas and a derived copy."""
 
-import time
 
 import numpy as np
 import pandas as pd
@@ -72,11 +71,9 @@ def new_name(name):
     return name.replace("Thalamus-Proper", "Thalamus").replace("CorticalWhite", "CerebralWhite")
 
 
-def test_abide_reads_as_pandas_reads_it_and_fast(shared_data):
+def test_abide_reads_as_pandas_reads_it(shared_data):
     root = shared_data / "abide_freesurfer"
-    begin = time.perf_counter()
     dataset, quality, dropped = read("abide", ABIDE, root)
-    assert time.perf_counter() - begin < 10  # a fraction of a second on an idle machine
 
     tables = [pd.read_csv(root / file, sep="\t", index_col=0) for file in ABIDE["tables"]]
     expected = pd.concat(tables, axis=1).loc[dataset.people["subject"]]
@@ -109,14 +106,6 @@ def test_abide_agrees_with_the_derived_table(shared_data):
     assert dataset.people["group"].value_counts().to_dict() == {"control": 530, "autism": 505}
     names = derived["diagnosis"].map({"ASD": "autism", "TC": "control"}).to_numpy()
     assert (names == dataset.people["group"].to_numpy()).all()
-
-
-def test_flagged_people_are_dropped_only_if_asked(shared_data):
-    root = shared_data / "abide_freesurfer"
-    dataset, quality, dropped = read("abide", ABIDE | {"outliers": "drop"}, root)
-    flagged = set(quality.loc[quality["flag"] != "", "subject"])
-    assert len(quality) == 1035 and len(dataset.people) == 1035 - len(flagged)
-    assert set(dropped.loc[dropped["kind"] == "subject", "label"]) == flagged
 
 
 def test_tables_are_joined_by_subject_and_repeated_measures_stand_once(folder):
@@ -430,7 +419,6 @@ def test_any_text_in_any_table_gives_a_data_set_or_an_input_error(folder, data):
     options = SMALL | {
         "missing_subjects": data.draw(st.sampled_from(["error", "drop"])),
         "other_groups": data.draw(st.sampled_from(["error", "drop"])),
-        "outliers": data.draw(st.sampled_from(["keep", "drop"])),
         "head_size": data.draw(st.sampled_from(["none", "proportion"])),
     }
     try:

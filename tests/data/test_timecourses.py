@@ -1,5 +1,4 @@
 import gzip
-import time
 
 import nilearn.signal
 import numpy as np
@@ -81,27 +80,26 @@ def test_one_persons_time_courses_do_not_depend_on_the_others(folder):
     np.testing.assert_array_equal(read(folder)[0].values[0], before)
 
 
-def test_a_component_constant_in_one_person_is_left_out_for_all(folder):
+def test_a_component_constant_in_one_person_is_zero_there_and_named(folder):
     lacking = series(1)
     lacking[:, 2] = 0
     write(folder, "b", lacking)
     dataset, qc, dropped = read(folder)
-    assert dataset.features == [f"component-{number}" for number in (1, 2, 4, 5, 6)]
-    assert dropped.to_dict("records") == [
-        {"kind": "feature", "label": "component-3", "reason": "constant in 1 of 4 people"}
-    ]
+    assert dataset.features == [f"component-{number}" for number in range(1, 7)]
+    reason = "constant in 1 of 4 people, left out where one of them is trained on"
+    assert dropped.to_dict("records") == [{"kind": "feature", "label": "component-3", "reason": reason}]
     assert qc["constant_components"].tolist() == [0, 1, 0, 0]
     wanted = nilearn.signal.clean(
-        series(0)[:, [0, 1, 3, 4, 5]], low_pass=0.1, high_pass=0.01, t_r=2.0, standardize="zscore_sample"
+        lacking[:, [0, 1, 3, 4, 5]], low_pass=0.1, high_pass=0.01, t_r=2.0, standardize="zscore_sample"
     )
-    np.testing.assert_allclose(dataset.values[0], wanted, atol=1e-4)
+    np.testing.assert_allclose(dataset.values[1], np.insert(wanted, 2, 0.0, axis=1), atol=1e-4)
 
 
 def test_different_lengths_are_refused_unless_cropping_is_asked_for(folder):
     write(folder, "c", series(2, volumes=90))
-    with pytest.raises(InputError, match="subject c has 90 volumes, 3 of 4 people have 100.*crop: shortest"):
+    with pytest.raises(InputError, match="subject c has 90 volumes, 3 of 4 people have 100.*crop: 90"):
         read(folder)
-    dataset, qc, _ = read(folder, crop="shortest")
+    dataset, qc, _ = read(folder, crop=90)
     assert dataset.values.shape == (4, 90, 6)
     assert qc["volumes"].tolist() == [100, 100, 90, 100]
     wanted = nilearn.signal.clean(series(0)[:90], low_pass=0.1, high_pass=0.01, t_r=2.0, standardize="zscore_sample")
@@ -156,13 +154,6 @@ def constant_scan(folder):
     write(folder, "b", np.full((100, 6), 7.0))
 
 
-def all_lack_something(folder):
-    for seed, subject in enumerate("abcd"):
-        values = series(seed)
-        values[:, [seed, (seed + 1) % 6, (seed + 3) % 6]] = 0
-        write(folder, subject, values)
-
-
 def cut_gzip(folder):
     path = folder / "raw" / "a_rois.1D"
     (folder / "raw" / "a_rois.1D.gz").write_bytes(gzip.compress(path.read_bytes())[:-50])
@@ -179,7 +170,6 @@ def cut_gzip(folder):
         (lambda folder: write(folder, "b", series(1, components=5)), "b_rois.1D: found 5 columns"),
         (lambda folder: write(folder, "b", np.where(series(1) > 50, np.nan, 1)), "1D, line 2, column 1: found nan"),
         (constant_scan, "subject b: every component is constant"),
-        (all_lack_something, "every component is constant in somebody"),
         (cut_gzip, "a_rois.1D.gz: the gzip file is damaged or cut short"),
         (lambda folder: (folder / "raw" / "a_rois.1Dx").write_text(""), "a second file for subject a"),
         (lambda folder: [path.unlink() for path in (folder / "raw").iterdir()], "no file matches"),
@@ -201,7 +191,6 @@ def test_bad_files_are_named_in_one_message(folder, damage, said):
         ({"low_pass": 0.3}, "both up to 0.25 Hz"),
         ({"high_pass": 0.1, "low_pass": 0.05}, "wanted high_pass < low_pass"),
         ({"high_pass": 0.01, "low_pass": 0.0125}, "too few"),
-        ({"crop": "longest"}, "wanted 'shortest'"),
         ({"files": "raw/a.1D"}, "wanted a file pattern with {subject}"),
     ],
 )
@@ -219,9 +208,8 @@ def test_a_pattern_may_name_the_subject_twice(tmp_path):
     assert files == {name: tmp_path / name / f"{name}_run.txt" for name in ("s1", "s2")}
 
 
-def test_abide_nyu_is_read_whole_and_fast(shared_data):
+def test_abide_nyu_is_read_whole(shared_data):
     folder = shared_data / "abide_cc200_nyu"
-    begin = time.monotonic()
     dataset, qc, dropped = read(
         folder,
         files="raw/{subject}_rois_cc200.1D*",
@@ -233,16 +221,14 @@ def test_abide_nyu_is_read_whole_and_fast(shared_data):
             "motion": "func_mean_fd",
         },
     )
-    assert time.monotonic() - begin < 30
     # Two people have one region of zeros, the same one (the data's own notes).
-    assert dataset.values.shape == (175, 176, 199)
-    assert dropped["reason"].tolist() == ["constant in 2 of 175 people"]
+    assert dataset.values.shape == (175, 176, 200)
+    assert [reason[:27] for reason in dropped["reason"]] == ["constant in 2 of 175 people"]
     assert qc["constant_components"].sum() == 2
     assert dataset.people["group"].value_counts().to_dict() == {"control": 100, "autism": 75}
     raw = np.loadtxt(folder / "raw" / "NYU_0050954_rois_cc200.1D.gz")
-    left_out = int(dropped["label"].iloc[0].removeprefix("component-")) - 1
+    lacking = int(dropped["label"].iloc[0].removeprefix("component-")) - 1
+    assert (~dataset.values[..., lacking].any(axis=1)).sum() == 2
     row = dataset.people["subject"].tolist().index("NYU_0050954")
-    wanted = nilearn.signal.clean(
-        np.delete(raw, left_out, axis=1), low_pass=0.1, high_pass=0.01, t_r=2.0, standardize="zscore_sample"
-    )
+    wanted = nilearn.signal.clean(raw, low_pass=0.1, high_pass=0.01, t_r=2.0, standardize="zscore_sample")
     np.testing.assert_allclose(dataset.values[row], wanted, atol=1e-4)

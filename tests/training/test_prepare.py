@@ -5,6 +5,7 @@ import pytest
 from simulated import GROUPS, simulated_dataset, simulated_pairs, simulated_splits
 from sklearn.preprocessing import StandardScaler
 
+from autospec.errors import InputError
 from autospec.training.prepare import prepare
 
 
@@ -68,3 +69,53 @@ def test_a_target_that_is_the_same_within_every_pair_does_not_use_the_labels(mad
     assert prepare(dataset, pairs, split).labels_used
     people = dataset.people.assign(target=[f"class {i // 2 % 3}" for i in range(len(dataset.people))])
     assert not prepare(dataclasses.replace(dataset, people=people), pairs, split).labels_used
+
+
+def rows_of(split, part):
+    pairs = split.loc[split["part"] == part, "pair"].to_numpy()
+    return np.sort(np.concatenate([2 * pairs, 2 * pairs + 1]))
+
+
+def test_features_that_are_the_same_in_all_training_people_are_left_out_and_named(made):
+    dataset, pairs, split = made
+    whole = prepare(dataset, pairs, split)
+    values = dataset.values.copy()
+    values[rows_of(split, "train"), 3] = 2.5
+    prepared = prepare(dataclasses.replace(dataset, values=values), pairs, split)
+    assert prepared.features_left_out == ["f3"] and whole.features_left_out == []
+    for part in ("train", "test"):
+        np.testing.assert_array_equal(prepared.values[part], np.delete(whole.values[part], 3, axis=1))
+    with pytest.raises(InputError, match="data set 'made': no feature varies"):
+        prepare(dataclasses.replace(dataset, values=np.ones_like(values)), pairs, split)
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_a_component_that_a_training_person_lacks_is_left_out(part):
+    dataset, pairs, split = simulated_dataset((12, 5)), simulated_pairs(), simulated_splits([0])
+    dataset.values[rows_of(split, part)[1], :, 2] = 0
+    prepared = prepare(dataset, pairs, split)
+    assert prepared.features_left_out == (["f2"] if part == "train" else [])
+    assert prepared.values["train"].shape == (24, 12, 4 if part == "train" else 5)
+
+
+def test_pairs_with_an_outlier_among_the_training_people_are_left_out_only_if_asked(made):
+    dataset, pairs, split = made
+    head_size = np.full(32, 1.5e6)
+    tested, trained = rows_of(split, "test"), rows_of(split, "train")
+    head_size[trained[0]] = 10_000
+    values = dataset.values.copy()
+    values[trained[5]] += 1000
+    values[tested[2]] += 1000
+    changed = dataclasses.replace(dataset, values=values, people=dataset.people.assign(head_size=head_size))
+    kept, dropped = prepare(changed, pairs, split), prepare(changed, pairs, split, outliers="drop")
+    assert (kept.pairs_left_out, dropped.pairs_left_out) == (0, 3)
+    out = {trained[0] // 2, trained[5] // 2}
+    assert dropped.pairs.tolist() == [pair for pair in kept.pairs if pair not in out]
+    rows = [row for row in trained if row // 2 not in out]
+    np.testing.assert_allclose(
+        dropped.values["train"], StandardScaler().fit_transform(values[rows].astype(float)), atol=1e-6
+    )
+    assert len(dropped.values["test"]) == len(tested) - 2
+    values[tested] += 1000
+    with pytest.raises(InputError, match=r"0 pair\(s\) in the test part are without an outlier"):
+        prepare(dataclasses.replace(changed, values=values), pairs, split, outliers="drop")

@@ -12,12 +12,9 @@ from autospec.schema import read_schema
 #: What a download leaves in the folder beside the data: its log from the beginning, the list of files at the end.
 DOWNLOAD_LOG, DOWNLOADED = "download.log", "downloaded.tsv"
 #: What is done to time courses after they are taken from scans.
-CLEANING = (
-    *("high_pass", "low_pass", "detrend", "standardise", "crop"),
-    *("least_volumes", "constant_components", "windows"),
-)
+CLEANING = ("high_pass", "low_pass", "detrend", "standardise", "crop", "constant_components", "windows")
 #: Options of a data set that are applied to each split, on its training people.
-PREPARATION = ("residualise", "harmonise")
+PREPARATION = ("residualise", "harmonise", "outliers")
 #: What harmonising needs to know of everyone.
 HARMONISED_BY = ("site", "age", "sex")
 

@@ -26,8 +26,9 @@ def assemble(
 ) -> tuple[np.ndarray, pd.DataFrame, list[str], pd.DataFrame]:
     """Bring people's time courses to one length and one set of components, clean each, cut windows.
 
-    A component that is constant in anybody is left out for everybody: whoever has it cannot be
-    told from whoever has not by a missing column, and no group has a say.
+    Nothing is done to one person because of another's values. A component that is constant in somebody is zero in
+    that person's rows, and is left out where one of those rows is trained on (`autospec.training.prepare`); one that
+    is constant in everybody is left out here.
 
     Parameters
     ----------
@@ -37,9 +38,9 @@ def assemble(
     features : sequence of str
         Names of the components.
     options : mapping
-        `high_pass`, `low_pass` (Hz, null for none), `detrend`, `standardise` (bool), `crop` ("shortest": use
-        everybody's first volumes, as many as the shortest series has), `least_volumes` (leave out who has
-        fewer), `constant_components` ("drop" or "error"), `windows` (`length` and `stride` in volumes).
+        `high_pass`, `low_pass` (Hz, null for none), `detrend`, `standardise` (bool), `crop` (use everybody's first
+        so many volumes, and leave out who has fewer), `constant_components` ("drop" or "error"), `windows` (`length`
+        and `stride` in volumes).
     repetition_time : float or None
         Seconds.
     origin : path
@@ -53,7 +54,7 @@ def assemble(
         the window's number.
     features : list of str
     dropped : DataFrame
-        `kind`, `label`, `reason` of the people and components that were left out.
+        `kind`, `label`, `reason` of the people and components that are left out.
 
     Raises
     ------
@@ -61,13 +62,14 @@ def assemble(
         Lengths that differ, a repetition time or a band that cannot be, series too short for it or for a
         window, a person or a whole cohort without a usable component, a series that cleaning leaves empty.
     """
-    recordings, people, short = _long_enough(recordings, people, options.get("least_volumes"), origin)
-    time = _common_length(recordings, options.get("crop"), origin)
+    recordings, people, short = _long_enough(recordings, people, options.get("crop"), origin)
+    time = options.get("crop") or _common_length(recordings, origin)
     recordings = [one.crop(time) for one in recordings]
     columns = max(0 if one.confounds is None else one.confounds.shape[1] for one in recordings)
     high_pass, low_pass = _band(options, repetition_time, time, columns, origin)
-    keep, constants = _usable(recordings, features, options.get("constant_components", "drop"), origin)
-    features = [features[index] for index in np.flatnonzero(keep)]
+    still, constants = _constant(recordings, features, options.get("constant_components", "drop"), origin)
+    keep = ~still.all(axis=0)
+    features, still = [features[index] for index in np.flatnonzero(keep)], still[:, keep]
 
     values = np.empty((len(recordings), time, len(features)), dtype=np.float32)
     for row, one in enumerate(recordings):
@@ -81,7 +83,8 @@ def assemble(
             options.get("detrend", True),
             options.get("standardise", True),
         )
-        empty = np.flatnonzero(~values[row].any(axis=0))
+        values[row, :, still[row]] = 0.0
+        empty = np.flatnonzero(~values[row].any(axis=0) & ~still[row])
         if len(empty):
             raise InputError(
                 f"{origin}: subject {one.subject}, component {features[empty[0]]}: nothing is left after detrending, "
@@ -91,39 +94,38 @@ def assemble(
     return values, people, features, pd.concat([short, constants], ignore_index=True)
 
 
-def _long_enough(recordings, people, least, origin):
-    """Leave out who has too few volumes."""
+def _long_enough(recordings, people, crop, origin):
+    """Leave out who has fewer volumes than all are cut to."""
     empty = next((one.subject for one in recordings if not one.volumes()), None)
-    if empty and not least:
+    if empty and not crop:
         raise InputError(
-            f"{origin}: subject {empty}: all volumes are censored. Censor fewer, or set `least_volumes` to leave such "
-            "people out."
+            f"{origin}: subject {empty}: all volumes are censored. Censor fewer, or set `crop`, which leaves out "
+            "whoever has fewer volumes."
         )
-    enough = np.array([one.volumes() >= (least or 0) for one in recordings])
+    enough = np.array([one.volumes() >= (crop or 0) for one in recordings])
     if not enough.any():
         raise InputError(
-            f"{origin}: nobody has {least} volumes or more (the most is {max(one.volumes() for one in recordings)}). "
-            "Lower `least_volumes`."
+            f"{origin}: nobody has {crop} volumes or more (the most is {max(one.volumes() for one in recordings)}). "
+            "Lower `crop`."
         )
     if not enough.all():
-        logging.info("%s: %d people have fewer than %d volumes", origin, int((~enough).sum()), least)
+        logging.info("%s: %d people have fewer than %d volumes", origin, int((~enough).sum()), crop)
     short = [one.subject for one, kept in zip(recordings, enough, strict=True) if not kept]
-    dropped = dropped_table("subject", short, f"fewer than {least} usable volumes")
+    dropped = dropped_table("subject", short, f"fewer than {crop} usable volumes")
     recordings = [one for one, kept in zip(recordings, enough, strict=True) if kept]
     return recordings, people[enough].reset_index(drop=True), dropped
 
 
-def _common_length(recordings, crop, origin) -> int:
-    if crop not in (None, "shortest"):
-        raise InputError(f"`crop`: found '{crop}', wanted 'shortest' or nothing.")
+def _common_length(recordings, origin) -> int:
     lengths = pd.Series({one.subject: one.volumes() for one in recordings})
-    if lengths.nunique() > 1 and crop is None:
+    if lengths.nunique() > 1:
         usual = int(lengths.mode().iloc[0])
         other = lengths[lengths != usual]
         raise InputError(
             f"{origin}: time courses differ in length: subject {other.index[0]} has {other.iloc[0]} volumes, "
             f"{int((lengths == usual).sum())} of {len(lengths)} people have {usual}, the shortest has "
-            f"{lengths.min()}. Set `crop: shortest` to use everybody's first volumes, or take those people out."
+            f"{lengths.min()}. Set `crop: {lengths.min()}` to use everybody's first {lengths.min()} volumes, or a "
+            "larger number to leave out whoever has fewer."
         )
     return int(lengths.min())
 
@@ -155,8 +157,8 @@ def _band(options, repetition_time, time, confounds, origin) -> tuple[float | No
     return high_pass or None, low_pass
 
 
-def _usable(recordings, features, policy, origin) -> tuple[np.ndarray, pd.DataFrame]:
-    """Tell which components vary in everybody, shape (components,), and list the others."""
+def _constant(recordings, features, policy, origin) -> tuple[np.ndarray, pd.DataFrame]:
+    """Tell which components are constant in whom, shape (people, components), and list them."""
     still = np.stack([constant(one.series if one.kept is None else one.series[one.kept]) for one in recordings])
     for one, lacking in zip(recordings, still, strict=True):
         if lacking.all():
@@ -172,19 +174,16 @@ def _usable(recordings, features, policy, origin) -> tuple[np.ndarray, pd.DataFr
         raise InputError(
             f"{origin}: subject {subject}: component {features[component]} is constant or lies outside the scan "
             f"({int(still.any(axis=1).sum())} people lack {int((counts > 0).sum())} components in all). Take these "
-            "people out, or set `constant_components: drop` to leave such components out for everybody."
+            "people out, or set `constant_components: drop` to leave such components out where they are trained on."
         )
-    if counts.all():
-        raise InputError(
-            f"{origin}: every component is constant in somebody, so none is left for all. "
-            "Take the people with most constant components (see qc.tsv's columns) out of the "
-            "participants table."
-        )
-    dropped = [
-        dropped_table("feature", [features[index]], f"constant in {counts[index]} of {len(still)} people")
-        for index in np.flatnonzero(counts)
-    ]
-    return counts == 0, pd.concat([dropped_table("feature", [], ""), *dropped], ignore_index=True)
+    if (counts == len(still)).all():
+        raise InputError(f"{origin}: every component lies outside everybody's scan. Are the maps in the scans' space?")
+    dropped = []
+    for name, count in zip(features, counts, strict=True):
+        some = f"constant in {count} of {len(still)} people, left out where one of them is trained on"
+        reason = "constant in everybody" if count == len(still) else some
+        dropped += [dropped_table("feature", [name], reason)] if count else []
+    return still, pd.concat([dropped_table("feature", [], ""), *dropped], ignore_index=True)
 
 
 def _windows(values, people, windows, origin) -> tuple[np.ndarray, pd.DataFrame]:

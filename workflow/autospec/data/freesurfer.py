@@ -29,8 +29,8 @@ def read(name: str, options: Mapping, path: str | Path) -> tuple[Dataset, pd.Dat
     options : mapping
         Its configuration: what `read_participants` takes, `measures` (volume, thickness, area, global),
         `parcellation` (aparc, aparc.a2009s, aparc.DKTatlas), `missing_subjects` (under drop whoever lacks
-        a stats file or has a damaged one is left out too), `mixed_versions` (error or keep), `outliers`
-        (keep or drop) and `head_size` (none or proportion).
+        a stats file or has a damaged one is left out too), `mixed_versions` (error or keep) and `head_size`
+        (none or proportion).
     path : path
         The folder.
 

@@ -28,7 +28,7 @@ def assemble(
     Parameters
     ----------
     name, options, path
-        As `read` of the two readers takes them; of the options `outliers` and `head_size` are used.
+        As `read` of the two readers takes them; of the options `head_size` is used.
     people : DataFrame
         From `read_participants`; without `head_size` it is taken from `measured`.
     table : DataFrame, shape (people, features)
@@ -57,11 +57,10 @@ def assemble(
     known = {column: values for column, values in measured.items() if not pd.isna(values).all()}
     if "head_size" not in people and "head_size" in known:
         people = people.assign(head_size=known["head_size"])
-    everyone = people["subject"]
-    people, table, quality, cleaned = clean_features(people, table, options.get("outliers", "keep"))
+    table, quality, cleaned = clean_features(people, table)
     for column, values in known.items():
         if column != "head_size":
-            quality.insert(1, column, pd.Series(values, index=everyone).loc[quality["subject"]].to_numpy())
+            quality.insert(1, column, values)
     adjusted = options.get("head_size", "none") == "proportion"
     if adjusted:
         table = proportions(table, people, path)

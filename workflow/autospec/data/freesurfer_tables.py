@@ -188,7 +188,7 @@ def read(name: str, options: Mapping, path: str | Path) -> tuple[Dataset, pd.Dat
         The data set's name.
     options : mapping
         Its configuration: `tables` (relative to `path`), `features`, what `read_participants` takes,
-        `outliers` (keep or drop) and `head_size` (none or proportion).
+        and `head_size` (none or proportion).
     path : path
         The folder.
 

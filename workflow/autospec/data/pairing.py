@@ -256,7 +256,7 @@ def match_of_pairs(pairs: pd.DataFrame) -> np.ndarray:
 
 
 def paired_values(dataset, pairs):
-    """Each pair's measured values, by group.
+    """Each pair's measured values, by group; components that somebody of them lacks are left out.
 
     Parameters
     ----------
@@ -271,7 +271,11 @@ def paired_values(dataset, pairs):
     """
     rows = pd.Series(np.arange(len(dataset.people)), index=dataset.people["subject"])
     sides = (pairs[pairs["group"] == group].sort_values("pair")["subject"] for group in dataset.groups)
-    return tuple(dataset.values[rows[side]] for side in sides)
+    reference, other = (dataset.values[rows[side]] for side in sides)
+    if dataset.values.ndim == 3:
+        known = (reference.any(axis=1) & other.any(axis=1)).all(axis=0)
+        reference, other = reference[..., known], other[..., known]
+    return reference, other
 
 
 def _check_variables(name, people, exact, callipers):

@@ -16,27 +16,62 @@ HEAD_SIZE_RANGE = (800_000.0, 2_400_000.0)
 MAD_SCALE = 1.4826
 
 
-def robust_z(values: np.ndarray) -> np.ndarray:
+def robust_z(values: np.ndarray, reference: np.ndarray | None = None) -> np.ndarray:
     """Distance from the column's median in robust standard deviations (1.4826 times the median
     absolute deviation); 0 in columns of which more than half the values are equal.
 
     Parameters
     ----------
     values : ndarray, shape (subjects, features)
+    reference : ndarray, shape (others, features), optional
+        Whose median and deviations they are; by default those of `values`.
 
     Returns
     -------
     ndarray, shape (subjects, features)
     """
-    distance = values - np.median(values, axis=0)
-    scale = MAD_SCALE * np.median(np.abs(distance), axis=0)
+    reference = values if reference is None else reference
+    median = np.median(reference, axis=0)
+    distance = values - median
+    scale = MAD_SCALE * np.median(np.abs(reference - median), axis=0)
     return np.divide(distance, scale, out=np.zeros_like(distance), where=scale > 0)
 
 
-def clean_features(
-    people: pd.DataFrame, table: pd.DataFrame, outliers: str = "keep"
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Flag unlikely people, drop them if asked, then drop features that do not vary.
+def flag_people(
+    values: np.ndarray, head_size: np.ndarray | None = None, reference: np.ndarray | None = None
+) -> pd.DataFrame:
+    """Say who looks unlikely among others.
+
+    Parameters
+    ----------
+    values : ndarray of float64, shape (subjects, features)
+    head_size : ndarray, shape (subjects,), optional
+        mm^3.
+    reference : ndarray, shape (others, features), optional
+        Who tells what is usual; by default everyone in `values`.
+
+    Returns
+    -------
+    DataFrame
+        One row a person: `outlier_features` (how many are further than 5 robust standard deviations from the
+        median), `largest_robust_z`, `flag` (why the person looks unlikely; empty if not).
+    """
+    distance = np.abs(robust_z(values, reference))
+    count = (distance > OUTLIER).sum(axis=1)
+    many = count > OUTLIER_SHARE * values.shape[1]
+    flags = np.where(many, f"more than {OUTLIER_SHARE:.0%} of the features are outliers", "").astype(object)
+    if head_size is not None:
+        implausible = ~pd.Series(head_size).between(*HEAD_SIZE_RANGE).to_numpy()
+        text = "head size outside {:.0f} to {:.0f} mm^3".format(*HEAD_SIZE_RANGE)
+        flags = np.where(implausible, np.where(many, text + "; " + flags, text), flags)
+    return pd.DataFrame({"outlier_features": count, "largest_robust_z": distance.max(axis=1), "flag": flags})
+
+
+def clean_features(people: pd.DataFrame, table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Flag unlikely people, and drop features that are the same in everyone.
+
+    Nobody is dropped here, and no feature that varies at all: what is unusual, and what varies too little to be
+    trained on, is decided by training people (`autospec.training.prepare`).
 
     Parameters
     ----------
@@ -44,16 +79,12 @@ def clean_features(
         `subject` and, where known, `head_size`.
     table : DataFrame, shape (subjects, features)
         In the order of `people`.
-    outliers : {"keep", "drop"}
-        What to do with flagged people.
 
     Returns
     -------
-    people, table : DataFrame
+    table : DataFrame
     quality : DataFrame
-        One row for each person given, dropped or not: `subject`, `head_size`, `outlier_features`
-        (how many are further than 5 robust standard deviations from the median),
-        `largest_robust_z`, `flag` (why the person looks unlikely; empty if not).
+        One row a person: `subject`, `head_size`, and the columns of `flag_people`.
     dropped : DataFrame
         `kind`, `label`, `reason`.
 
@@ -62,30 +93,11 @@ def clean_features(
     InputError
         No feature differs between people.
     """
-    distance = np.abs(robust_z(table.to_numpy(float)))
-    count = (distance > OUTLIER).sum(axis=1)
-    many = count > OUTLIER_SHARE * table.shape[1]
-    flags = np.where(many, f"more than {OUTLIER_SHARE:.0%} of the features are outliers", "").astype(object)
-    quality = pd.DataFrame({"subject": people["subject"].to_numpy()})
-    if "head_size" in people:
-        quality["head_size"] = people["head_size"].to_numpy()
-        implausible = ~people["head_size"].between(*HEAD_SIZE_RANGE).to_numpy()
-        text = "head size outside {:.0f} to {:.0f} mm^3".format(*HEAD_SIZE_RANGE)
-        flags = np.where(implausible, np.where(many, text + "; " + flags, text), flags)
-    quality["outlier_features"] = count
-    quality["largest_robust_z"] = distance.max(axis=1)
-    quality["flag"] = flags
-
-    dropped = []
-    if outliers == "drop":
-        flagged = quality[quality["flag"] != ""]
-        dropped += [dropped_table("subject", [row.subject], row.flag) for row in flagged.itertuples()]
-        kept = (quality["flag"] == "").to_numpy()
-        people, table = people[kept].reset_index(drop=True), table[kept]
+    known = people[["subject", *(["head_size"] if "head_size" in people else [])]].reset_index(drop=True)
+    quality = known.join(flag_people(table.to_numpy(float), known.get("head_size")))
     constant = [column for column in table if table[column].nunique() < 2]
     if len(constant) == table.shape[1]:
         raise InputError(
             f"No feature differs between the {len(people)} people. Is one subject's data copied to all?"
         )
-    dropped.append(dropped_table("feature", constant, "the same value for everyone"))
-    return people, table.drop(columns=constant), quality, pd.concat(dropped, ignore_index=True)
+    return table.drop(columns=constant), quality, dropped_table("feature", constant, "the same value for everyone")

@@ -1,19 +1,24 @@
 """From a data set, its pairs and a split to the tensors that a run trains on.
 
-Nothing here sees the group: harmonising, residualising and scaling are fitted on all training people
-together and on nobody else, and the two people of a pair stand in the order of the table of pairs,
-which was drawn at random. (An order by subject can be an order by group: studies often number one
+Nothing here sees the group: which features vary, who is an outlier, harmonising, residualising and scaling are
+decided on all training people together and on nobody else, and the two people of a pair stand in the order of the
+table of pairs, which was drawn at random. (An order by subject can be an order by group: studies often number one
 group first.)
 """
 
 import dataclasses
+import logging
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from autospec.data.dataset import Dataset
+from autospec.data.quality import flag_people
+from autospec.errors import InputError
 from autospec.training import covariates
+
+logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +36,10 @@ class Prepared:
     labels_used : bool
         Whether the target differs within some pair, so that training on it used what a swap
         of labels would change.
+    features_left_out : list of str
+        Features of a table that are the same in all training people, components that are zero in one of them.
+    pairs_left_out : int
+        Pairs of both parts in which somebody is an outlier among the training people.
     """
 
     values: dict[str, np.ndarray]
@@ -39,6 +48,8 @@ class Prepared:
     pairs: np.ndarray
     classes: list[str]
     labels_used: bool
+    features_left_out: list[str] = dataclasses.field(default_factory=list)
+    pairs_left_out: int = 0
 
 
 def prepare(
@@ -47,8 +58,10 @@ def prepare(
     split: pd.DataFrame,
     residualise: Sequence[str] = (),
     harmonise: str | None = None,
+    outliers: str = "keep",
 ) -> Prepared:
-    """Take the paired people of one split, in pair order; harmonised, residualised and scaled by the training part.
+    """Take the paired people of one split, in pair order: cleaned, harmonised, residualised and scaled by the
+    training part.
 
     Parameters
     ----------
@@ -59,14 +72,23 @@ def prepare(
         Covariates whose linear effects are taken out of the features of a table.
     harmonise : {None, "combat"}
         Whether the sites of a table are brought together.
+    outliers : {"keep", "drop"}
+        Whether the pairs of people who are outliers among the training people are left out of a table.
 
     Raises
     ------
     InputError
-        What `autospec.training.covariates` refuses.
+        Nothing varies in the training people, too few pairs without outliers, and what
+        `autospec.training.covariates` refuses.
     """
     position = pd.Series(np.arange(len(dataset.people)), index=dataset.people["subject"])
     ordered = pairs.merge(split[["pair", "part"]], on="pair").sort_values("pair", kind="stable")
+    unlikely = _unlikely(dataset, ordered, position) if outliers == "drop" else set()
+    ordered = ordered[~ordered["pair"].isin(unlikely)]
+    _check_parts(dataset, ordered, len(unlikely))
+    varying = _varying(dataset.values[position[ordered.loc[ordered["part"] == "train", "subject"]]])
+    if not varying.any():
+        raise InputError(f"data set '{dataset.name}': no feature varies in all people who are trained on. See qc.tsv.")
     classes = sorted(dataset.people["target"].astype(str).unique())
     target_of = pd.Series(
         pd.Categorical(dataset.people["target"].astype(str), categories=classes).codes.astype(np.int64),
@@ -77,7 +99,7 @@ def prepare(
     for part in ("train", "test"):
         rows = ordered[ordered["part"] == part]
         places = position[rows["subject"]].to_numpy()
-        values[part], people[part] = dataset.values[places], dataset.people.iloc[places]
+        values[part], people[part] = dataset.values[places][..., varying], dataset.people.iloc[places]
         targets[part] = target_of[rows["subject"]].to_numpy(copy=True)
         is_other[part] = other_of[rows["subject"]].to_numpy(copy=True)
         numbers[part] = rows["pair"].to_numpy()[::2]
@@ -96,7 +118,40 @@ def prepare(
         pairs=numbers["train"],
         classes=classes,
         labels_used=bool((every_target[::2] != every_target[1::2]).any()),
+        features_left_out=[name for name, kept in zip(dataset.features, varying, strict=True) if not kept],
+        pairs_left_out=len(unlikely),
     )
+
+
+def _varying(train: np.ndarray) -> np.ndarray:
+    """Which features of a table differ between people, which components nobody lacks; everything of images."""
+    if train.ndim == 2:
+        return (train != train[:1]).any(axis=0)
+    if train.ndim == 3:
+        return train.any(axis=1).all(axis=0)
+    return np.ones(train.shape[-1], dtype=bool)
+
+
+def _unlikely(dataset: Dataset, ordered: pd.DataFrame, position: pd.Series) -> set[int]:
+    """The pairs in which somebody is an outlier among the training people."""
+    places = position[ordered["subject"]].to_numpy()
+    values, trained = dataset.values[places].astype(np.float64), (ordered["part"] == "train").to_numpy()
+    varying = _varying(values[trained])
+    sizes = dataset.people["head_size"].to_numpy()[places] if "head_size" in dataset.people else None
+    flags = flag_people(values[:, varying], sizes, values[trained][:, varying])["flag"].to_numpy()
+    return set(ordered["pair"][flags != ""])
+
+
+def _check_parts(dataset: Dataset, ordered: pd.DataFrame, left_out: int) -> None:
+    if left_out:
+        logger.info("%s: %d pairs with an outlier are left out", dataset.name, left_out)
+    for part in ("train", "test"):
+        count = ordered.loc[ordered["part"] == part, "pair"].nunique()
+        if count < 2:
+            raise InputError(
+                f"data set '{dataset.name}': {count} pair(s) in the {part} part are without an outlier, wanted 2 or "
+                "more. Set `outliers: keep`, or look at the flags in qc.tsv."
+            )
 
 
 def _scaling(train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -163,6 +163,7 @@ def _record(run: Run, dataset: Dataset, prepared, settings, device) -> dict:
         "epochs": run.epoch,
         "parameters": sum(weight.numel() for weight in run.model.parameters()),
         "classes": prepared.classes,
+        "left_out": {"features": prepared.features_left_out, "pairs": prepared.pairs_left_out},
         "versions": _versions(),
         "device": torch.cuda.get_device_name() if device.type == "cuda" else platform.machine(),
         "options": {name: settings[name] for name in ("model_options", "training", "statistics", "preparation")},
