@@ -23,6 +23,8 @@ class Publisher:
         Status codes that the next requests of a path get instead.
     ranges : bool
         Whether ranges are honoured.
+    versions : str
+        "followed": ETags are sent and If-Range is obeyed; "ignored": If-Range is not; "unknown": no ETags are sent.
     requests : list of (str, str or None)
         Path, with its query, and Range header of every request.
     page : int
@@ -33,7 +35,7 @@ class Publisher:
 
     def __init__(self):
         self.files, self.cuts, self.answers, self.etags = {}, {}, {}, {}
-        self.ranges, self.page, self.requests = True, 1000, []
+        self.ranges, self.page, self.versions, self.requests = True, 1000, "followed", []
         publisher = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -86,7 +88,11 @@ class Publisher:
         if path not in self.files:
             return self._send(request, 404, b"")
         content, status, headers = self.files[path], 200, {}
-        if span and self.ranges:
+        tag = f'"{hashlib.md5(content).hexdigest()}"'
+        if self.versions != "unknown":
+            headers["ETag"] = tag
+        same = self.versions == "ignored" or request.headers.get("If-Range", tag) == tag
+        if span and self.ranges and same:
             start = int(span.removeprefix("bytes=").removesuffix("-"))
             if start >= len(content):
                 return self._send(request, 416, b"")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from publisher import S3, Publisher
 
-from autospec.data import download as module
 from autospec.data import download_sources as sources
+from autospec.data import transfer
 from autospec.data.download import RemoteFile, download
 from autospec.errors import InputError
 
@@ -21,7 +21,7 @@ CONTENT = np.random.default_rng(0).bytes(3_000_000)
 def publisher(monkeypatch):
     server = Publisher()
     monkeypatch.setenv("AUTOSPEC_MIRROR", server.url)
-    monkeypatch.setattr(module, "_WAITS", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(transfer, "_WAITS", (0.0, 0.0, 0.0))
     server.files[FILE] = CONTENT
     yield server
     server.close()
@@ -61,6 +61,21 @@ def test_a_run_that_gave_up_is_gone_on_with_by_the_next(publisher, tmp_path):
     assert publisher.requests == [(FILE, "bytes=700000-")]
     assert (tmp_path / "a.bin").read_bytes() == CONTENT
     assert not list(tmp_path.glob(".*part"))
+
+
+@pytest.mark.parametrize("versions", ["followed", "ignored", "unknown"])
+def test_a_file_that_changes_at_the_publisher_in_between_is_never_glued_together(publisher, tmp_path, versions):
+    publisher.versions, publisher.cuts[FILE] = versions, [700_000, 0, 0, 0]
+    without = remote(size=None, md5=None)
+    with pytest.raises(InputError, match="Is there a network here"):
+        download([without], tmp_path, "made")
+    changed = np.random.default_rng(1).bytes(len(CONTENT))
+    publisher.files[FILE], publisher.requests = changed, []
+    download([without], tmp_path, "made")
+    assert (tmp_path / "a.bin").read_bytes() == changed
+    spans = {"followed": ["bytes=700000-"], "ignored": ["bytes=700000-", None], "unknown": [None]}
+    assert [span for _, span in publisher.requests] == spans[versions]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.bin", "checksums.tsv"]
 
 
 def test_a_server_without_ranges_begins_anew(publisher, tmp_path):
@@ -135,7 +150,7 @@ def test_a_busy_server_is_asked_again(publisher, tmp_path):
 
 def test_no_server_is_one_clear_message(monkeypatch, tmp_path):
     monkeypatch.setenv("AUTOSPEC_MIRROR", "http://127.0.0.1:9")
-    monkeypatch.setattr(module, "_WAITS", (0.0,))
+    monkeypatch.setattr(transfer, "_WAITS", (0.0,))
     for name in sources.SOURCES:
         with pytest.raises(InputError, match=rf"^{name}: cannot get .*Is there a network here\?"):
             sources.get([name], tmp_path / name)

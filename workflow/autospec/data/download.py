@@ -1,41 +1,31 @@
 """Files of open data sets: fetched with progress, resumed where a transfer broke off, and verified.
 
 Where a publisher gives a checksum it is verified; where none is given, the first download records the
-SHA-256 of what came, in `checksums.tsv` beside the data, and later ones verify that. An institution's own
-mirror, or a test, may stand in for the publishers: with AUTOSPEC_MIRROR set, a
-file of a publisher's host is asked for as ``$AUTOSPEC_MIRROR/<host>/<path>``.
+SHA-256 of what came, in `checksums.tsv` beside the data, and later ones verify that.
 """
 
 import concurrent.futures
 import dataclasses
 import hashlib
-import http.client
 import logging
-import os
 import sys
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from autospec.data.transfer import discard, fetch, finish
 from autospec.errors import InputError
 from autospec.tables import atomic_path, read_tsv, write_tsv
 
 RECORD = "checksums.tsv"
 _COLUMNS = ["file", "bytes", "sha256", "url"]
 
-_TIMEOUT = 60.0  # seconds without a byte
-_WAITS = (1.0, 2.0, 4.0)  # seconds before each further attempt
 _AT_ONCE = 8
 _CHUNK = 1 << 20
 _SECONDS_BETWEEN_LINES = 5.0
-#: Answers after which asking again may help.
-_PASSING = (408, 425, 429, 500, 502, 503, 504)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,23 +104,6 @@ def download(files: Sequence[RemoteFile], folder: str | Path, title: str) -> pd.
     return table
 
 
-def read_text(url: str, title: str) -> str:
-    """Fetch a listing (UTF-8 text), with further attempts as for a file.
-
-    Raises
-    ------
-    InputError
-        As for `download`.
-    """
-    for wait in (*_WAITS, None):
-        try:
-            with _open(url) as answer:
-                return answer.read().decode("utf-8")
-        except (OSError, http.client.HTTPException) as error:
-            _give_up_or_wait(error, url, title, wait)
-    raise AssertionError
-
-
 def _bring(file: RemoteFile, folder: Path, recorded: str | None, progress: "_Progress") -> tuple:
     """One file's row; fetched where it is not there or not what it should be."""
     path = folder / file.name
@@ -143,90 +116,24 @@ def _bring(file: RemoteFile, folder: Path, recorded: str | None, progress: "_Pro
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     resumed = part.exists()
-    _fetch(file, part, progress)
+    verified = bool(file.md5 or file.sha256 or recorded)
+    fetch(file.url, part, file.size, verified, progress.title, progress.add)
     digests = _digests(part)
     if resumed and _wrong(file, recorded, part, digests):
         # The beginning may be of another version, or damaged.
-        part.unlink()
-        _fetch(file, part, progress)
+        discard(part)
+        fetch(file.url, part, file.size, verified, progress.title, progress.add)
         digests = _digests(part)
     if wrong := _wrong(file, recorded, part, digests):
-        part.unlink()
+        discard(part)
         accept = "" if file.md5 or file.sha256 else f" To accept that, delete its line in {folder / RECORD}."
         raise InputError(
             f"{progress.title}: {file.url}: {wrong}. What came was deleted. Try again later; if it comes again, the "
             f"publisher has changed the file.{accept}"
         )
-    os.replace(part, path)
+    finish(part, path)
     progress.add(0, done=True)
     return file.name, path.stat().st_size, digests["sha256"], file.url
-
-
-def _fetch(file: RemoteFile, part: Path, progress: "_Progress") -> None:
-    """Bring `part` to its whole length, going on where it ends."""
-    for wait in (*_WAITS, None):
-        try:
-            start = part.stat().st_size if part.exists() else 0
-            if start and start == file.size:
-                return
-            with _open(file.url, start) as answer:
-                if start and answer.status != 206:  # the server begins anew
-                    start = 0
-                wanted = file.size if file.size is not None else _length(answer, start)
-                with open(part, "ab" if start else "wb") as out:
-                    while chunk := answer.read(_CHUNK):
-                        out.write(chunk)
-                        progress.add(len(chunk))
-            found = part.stat().st_size
-            if wanted is None or found == wanted:
-                return
-            if found > wanted:
-                part.unlink()
-                raise InputError(
-                    f"{progress.title}: {file.url}: found more than the {wanted} bytes that the publisher lists. The "
-                    "file has changed there; a later version of this program may know it."
-                )
-            raise http.client.IncompleteRead(b"", wanted - found)
-        except urllib.error.HTTPError as error:
-            if error.code == 416:  # nothing follows what is there: it is longer than the file
-                part.unlink(missing_ok=True)
-            _give_up_or_wait(error, file.url, progress.title, wait)
-        except (OSError, http.client.HTTPException) as error:
-            if isinstance(error, OSError) and error.filename:  # the disk's fault and not the network's
-                raise
-            _give_up_or_wait(error, file.url, progress.title, wait)
-
-
-def _open(url: str, start: int = 0):
-    if mirror := os.environ.get("AUTOSPEC_MIRROR"):
-        url = mirror.rstrip("/") + "/" + url.split("://", 1)[1]
-    headers = {"User-Agent": "autospec"}
-    if start:
-        headers["Range"] = f"bytes={start}-"
-    return urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=_TIMEOUT)
-
-
-def _length(answer, start: int) -> int | None:
-    length = answer.headers.get("Content-Length")
-    return None if length is None else start + int(length)
-
-
-def _give_up_or_wait(error: Exception, url: str, title: str, wait: float | None) -> None:
-    if isinstance(error, urllib.error.HTTPError):
-        error.close()
-        if error.code not in (*_PASSING, 416):
-            raise InputError(
-                f"{title}: {url}: the server answers {error.code} ({error.reason}), wanted the file. It has been moved "
-                "or taken away; what was fetched stays, and the next run goes on from there."
-            ) from None
-    if wait is None:
-        host = urllib.parse.urlsplit(url).netloc
-        reason = getattr(error, "reason", None) or error
-        raise InputError(
-            f"{title}: cannot get {url} from {host} ({reason}). Is there a network here? Run it again where there is "
-            "one (what was fetched stays), or put the files in place by hand."
-        ) from None
-    time.sleep(wait)
 
 
 def _wrong(file: RemoteFile, recorded: str | None, path: Path, digests: dict[str, str]) -> str | None:

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from autospec.data.download import RemoteFile, download, read_text
+from autospec.data.download import RemoteFile, download
 from autospec.data.images import MNIST
 from autospec.data.participants import NO_DATA
+from autospec.data.transfer import read_text
 from autospec.errors import InputError
 
 #: The Preprocessed Connectomes Project's bucket; its listing gives the MD5 of each file that was
