@@ -4,6 +4,8 @@ import h5py
 import nibabel as nib
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from scipy.io import savemat
 
 from autospec.data.arrays import read_array
@@ -169,3 +171,31 @@ def test_bad_files_are_named_in_one_message(tmp_path, write, key, said):
     with pytest.raises(InputError, match=said) as caught:
         read_array(tmp_path / name, key)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("place, value", [(176, 20), (176, 255), (177, 16)])
+def test_a_matlab_file_over_which_scipy_crashes_is_refused(tmp_path, place, value):
+    path = tmp_path / "a.mat"
+    savemat(path, {"tc": SERIES})
+    content = bytearray(path.read_bytes())
+    content[place] = value  # the type of the numbers
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="a.mat: not a readable .mat file .*Get the file again"):
+        read_array(path, "tc")
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(changes=st.lists(st.tuples(st.integers(0, 1700), st.integers(0, 255)), max_size=4), cut=st.integers(0, 1700))
+def test_any_damage_to_a_matlab_file_gives_an_array_or_an_input_error(tmp_path, changes, cut):
+    path = tmp_path / "a.mat"
+    savemat(path, {"tc": SERIES})
+    content = bytearray(path.read_bytes())
+    for place, value in changes:
+        content[place] = value
+    path.write_bytes(content[: cut or None])
+    try:
+        found = read_array(path, "tc")
+    except InputError as error:
+        assert "\n" not in str(error)
+    else:
+        assert isinstance(found, list) or found.dtype.kind in "iuf"

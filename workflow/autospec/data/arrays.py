@@ -1,12 +1,16 @@
 """Arrays of numbers out of .npy, .npz, MATLAB (5 and 7.3), HDF5 and NIfTI files, without unpickling anything.
 
-MATLAB 5 by scipy.io.loadmat; MATLAB 7.3 is HDF5 with axes in reverse order, structs as groups and cells as
+MATLAB 5 by scipy.io.loadmat, in a process of its own, since scipy trusts a file's type numbers and a damaged one can
+end the process that reads it; MATLAB 7.3 is HDF5 with axes in reverse order, structs as groups and cells as
 references (MathWorks, "MAT-File Versions"). GIFT (trendscenter/gift, icatb_saveICAData) writes one NIfTI a
 session, ``<prefix>_sub001_timecourses_ica_s1_.nii``, time by components, and its back-reconstruction
 ``<prefix>_ica_br1.mat`` as a struct: `compSet.tc`, whose axes differ between its versions.
 """
 
+import multiprocessing
 import zipfile
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import numpy as np
@@ -71,9 +75,12 @@ def _numpy(path: Path, key: str | None) -> np.ndarray:
 
 
 def _matlab5(path: Path, key: str | None):
-    from scipy.io import loadmat
-
-    content = {name: value for name, value in loadmat(path).items() if not name.startswith("__")}
+    try:
+        # Forked, so that a thousand files cost no thousand imports.
+        with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as pool:
+            content = pool.submit(_loadmat, path).result()
+    except BrokenProcessPool:
+        raise InputError(f"{path}: not a readable .mat file (scipy breaks off over it). Get the file again.") from None
     first, *fields = (key or "").split(".")
     first = _one_of(path, first or None, content)
     value, place = content[first], first
@@ -92,6 +99,12 @@ def _matlab5(path: Path, key: str | None):
     if value.dtype == object:
         return _cell([_numbers(one, path, place) for one in value.ravel(order="F")])
     return _numbers(value, path, place)
+
+
+def _loadmat(path: Path) -> dict:
+    from scipy.io import loadmat
+
+    return {name: value for name, value in loadmat(path).items() if not name.startswith("__")}
 
 
 def _is_hdf5(path: Path) -> bool:
