@@ -62,14 +62,14 @@ def test_everything_asked_for_is_made(finished):
             assert names == tables | {"run.json"}
             record = json.loads((folder / "run.json").read_text())
             assert record["seed"] == seed and record["status"] == "finished"
-    # Of the three activations one stands for the run; group runs have four figures more.
+    # Of the three activations one stands for the run; group runs have five figures more.
     base = [run for run in runs if not re.search("data-digits.*activation-(sigmoid|tanh)", run)]
     groups = [run for run in base if "digits" not in run]
     figures = {
         "quality": ["data-digits", "data-fmri", "data-freesurfer"],
         "spectra": base,
         "learning": base,
-        **{kind: groups for kind in ("groups", "effects", "epochs", "trajectories")},
+        **{kind: groups for kind in ("groups", "effects", "epochs", "trajectories", "brain")},
         "tasks": ["data-digits_model-mlp_activation-relu_shape-base"],
         "activations": ["data-digits_model-mlp_task-autoencoding_shape-base"],
         "across": ["tasks", "activations"],
@@ -94,7 +94,7 @@ def test_no_subject_stands_in_the_report_or_a_figure(finished):
     # 80 digits; the two simulated cohorts, of 40 and 24 people, share their labels.
     assert len(subjects) == 80 + 40
     shown = [path for path in (results / "figures").rglob("*") if path.suffix in (".svg", ".tsv")]
-    assert len(shown) == 2 * (3 + 2 * 4 + 4 * 2 + 1 + 1 + 2 + 2 + 1)
+    assert len(shown) == 2 * (3 + 2 * 4 + 5 * 2 + 1 + 1 + 2 + 2 + 1)
     for path in (results / "report.html", *shown):
         text = path.read_text(encoding="utf-8")
         assert not [subject for subject in subjects if subject in text], path

@@ -12,6 +12,8 @@ CONDITIONS = {
     "activations": ("activation", ("relu", "sigmoid", "tanh")),
     "shapes": ("shape", ("base", "wide", "deep")),
 }
+#: Sources whose features are regions or components of a brain.
+BRAINS = ("freesurfer", "freesurfer_tables", "fmri", "timecourses", "timecourse_array")
 #: The options of the tests that decide what is recorded while a network trains; the others never retrain.
 RECORDED = ("labelings", "labelings_seed", "labelings_every", "indices")
 
@@ -73,11 +75,13 @@ def figures(config: dict) -> dict[str, list[str]]:
     """
     asked = config["comparisons"]
     groups = list(dict.fromkeys(run_name(run_of(comparison)) for comparison in asked["groups"]))
+    brains = [entry for entry in asked["groups"] if config["datasets"][entry["dataset"]]["source"] in BRAINS]
     beside = side_by_side(config)
     drawn = list(dict.fromkeys([*groups, *(run_name(run) for chosen in beside.values() for run in chosen)]))
     return {
         "quality": [f"data-{name}" for name in dict.fromkeys(run["dataset"] for run in runs(config))],
         **{kind: groups for kind in ("groups", "effects", "epochs", "trajectories")},
+        "brain": list(dict.fromkeys(run_name(run_of(entry)) for entry in brains)),
         **{kind: [comparison_name(kind, comparison) for comparison in asked[kind]] for kind in CONDITIONS},
         "across": [kind for kind in CONDITIONS if asked[kind]],
         "models": list(beside),

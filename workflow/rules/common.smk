@@ -162,6 +162,21 @@ def estimated_maps(wildcards):
     return f"{PREPARED}/component_maps.nii.gz" if "ica" in config["datasets"][wildcards.dataset] else []
 
 
+def component_image(wildcards):
+    """The component maps or the atlas of a run's data set; None where it names none.
+
+    No rule need wait for it: the table of features is made after it was read.
+    """
+    name = dataset_of(wildcards.run)
+    dataset = config["datasets"][name]
+    if dataset["source"] != "fmri":
+        return None
+    if "ica" in dataset:
+        return f"{OUT}/preprocessed/{name}/component_maps.nii.gz"
+    folder = f"{OUT}/raw/{name}" if "simulate" in dataset else PATHS[name]
+    return f"{folder}/{dataset.get('atlas') or dataset['maps']}"
+
+
 def recorded(wildcards):
     """What a run records."""
     return grid.recorded(config, {field: wildcards[field] for field in grid.IDENTITY})

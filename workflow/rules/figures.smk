@@ -242,6 +242,33 @@ rule figure_effects:
         "../scripts/figure_effects.py"
 
 
+rule figure_brain:
+    """Draw which inputs the first layer's gradients point to, as bars and on the brain: Desikan-Killiany regions on
+    fsaverage5 (Desikan et al. 2006, doi:10.1016/j.neuroimage.2006.01.021), components by their own image."""
+    input:
+        records=run_files("run.json"),
+        directions=f"{GROUP_TESTS}/directions.tsv",
+        features=lambda wildcards: f"{OUT}/preprocessed/{dataset_of(wildcards.run)}/features.tsv",
+        labels=str(ROOT / "workflow" / "autospec" / "figures" / "fsaverage5" / "aparc.csv"),
+        library=library("scripts/figure_brain.py"),
+    output:
+        **figure_files("brain", "{run}", "Where groups differ"),
+    log:
+        f"{LOGS}/figure_brain/{{run}}.log",
+    benchmark:
+        f"{LOGS}/figure_brain/{{run}}.benchmark.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(30),
+    params:
+        image=component_image,
+    script:
+        "../scripts/figure_brain.py"
+
+
 rule figure_quality:
     """Draw the people and the data before any network: measures by group, outliers, connectivity."""
     input:

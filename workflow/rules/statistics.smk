@@ -34,6 +34,31 @@ rule test_groups:
         "../scripts/test_groups.py"
 
 
+rule directions:
+    """Tell which inputs the first layer's gradients point to: leading right singular vectors of each group's gradients
+    and of their difference, averaged as subspaces (AutoSpec: Baker, Calhoun and Plis 2024, arXiv 2406.11825).
+    """
+    input:
+        records=run_files("run.json"),
+        directions=run_files("directions.parquet"),
+        features=lambda wildcards: f"{OUT}/preprocessed/{dataset_of(wildcards.run)}/features.tsv",
+        library=library("scripts/directions.py"),
+    output:
+        directions=f"{GROUP_TESTS}/directions.tsv",
+    log:
+        f"{LOGS}/directions/{{run}}.log",
+    benchmark:
+        f"{LOGS}/directions/{{run}}.benchmark.tsv"
+    conda:
+        "../../envs/statistics.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(30),
+    script:
+        "../scripts/directions.py"
+
+
 rule compare_conditions:
     """Compare tasks, activations or shapes on scale-free summaries of the gradient spectra, paired by seed, with
     Hedges' g (Hedges 1981, doi:10.3102/10769986006002107); three conditions are first tested together (Greenhouse

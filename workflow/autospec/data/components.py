@@ -154,6 +154,21 @@ def read_atlas(path: Path, scan: nib.Nifti1Image, resample: bool) -> Components:
     )
 
 
+def numbers_of(path: Path) -> dict[str, int]:
+    """Where each component is: by name, its volume (from 0) in component maps, its number in an atlas.
+
+    Raises
+    ------
+    InputError
+        As `read_maps` and `read_atlas` raise for files and names.
+    """
+    image = load(path)
+    if len(image.shape) == 4 and image.shape[3] > 1:
+        return {name: volume for volume, name in enumerate(_map_names(path, image.shape[3]))}
+    labels = np.unique(np.rint(values(image, path)).astype(np.int32))
+    return {name: number for number, name in _region_names(path, labels[labels != 0]).items()}
+
+
 def extract(components: Components, image: nib.Nifti1Image, path: Path) -> tuple[np.ndarray, np.ndarray, dict]:
     """Take one scan's time courses.
 

@@ -21,6 +21,7 @@ KINDS = {
     "groups": "Where and when groups differ",
     "effects": "Group effects by layer",
     "epochs": "Spectra of the groups by epoch and index",
+    "brain": "Where the first layer's gradients point",
     "tasks": "Tasks compared",
     "activations": "Activations compared",
     "shapes": "Shapes compared",
