@@ -44,7 +44,18 @@ MISTAKES = {
         (("statistics",), {"labeling": 30}),
         ["statistics.labeling", "'labelings'"],
     ),
-    "an option of another source": ((("datasets", "digits", "series"), 10), ["datasets.digits.series"]),
+    "an option of another source": (
+        (("datasets", "digits", "series"), 10),
+        ["datasets.digits.series", "an option of sinusoid, not of digits"],
+    ),
+    "covariates taken out of time courses": (
+        (("datasets", "brains"), {"source": "fmri", "path": "x", "groups": {}, "residualise": ["age"]}),
+        ["datasets.brains.residualise", "freesurfer, freesurfer_tables, not of fmri", "match people on covariates"],
+    ),
+    "sites of time courses brought together": (
+        (("datasets", "brains"), {"source": "fmri", "path": "x", "groups": {}, "harmonise": "combat"}),
+        ["datasets.brains.harmonise", "freesurfer, freesurfer_tables, not of fmri", "match people on site"],
+    ),
     "an unknown source names the nearest": ((("datasets", "digits", "source"), "digit"), ["source", "'digits'"]),
     "an unknown data set in a comparison": (
         (("comparisons", "tasks", 0, "dataset"), "brain"),

@@ -106,7 +106,15 @@ def _source(value, branches: list[dict], schema: dict, place: str) -> dict:
         raise InputError(f"{place}: the option 'source' is missing; it is one of {', '.join(sources)}.")
     if value["source"] not in sources:
         raise InputError(f"{place}.source: found '{value['source']}'.{nearest(value['source'], sources)}")
-    return sources[value["source"]]
+    chosen = sources[value["source"]]
+    for key in value:
+        other = {name: branch["properties"][key] for name, branch in sources.items() if key in branch["properties"]}
+        if key not in chosen["properties"] and other:
+            option = resolve(next(iter(other.values())), schema)
+            raise InputError(
+                f"{place}.{key}: an option of {', '.join(other)}, not of {value['source']}. {option['description']}"
+            )
+    return chosen
 
 
 def _shallow(part: dict) -> dict:
