@@ -80,7 +80,7 @@ def test_cobres_release_goes_through_the_papers_entry(entries, publisher, tmp_pa
 
     dataset, qc, dropped = read("cobre", what_is_read(entry), tmp_path)
     assert dataset.groups == ("control", "patient")
-    assert dataset.values.shape == (2 * PAIRS - 2, 70, 70)  # 80 of 150 volumes censored in one; 70 components
+    assert dataset.values.shape == (2 * PAIRS - 2, 60, 70)  # the first 60 volumes; 70 components
     assert dropped["reason"].tolist() == ["fewer than 60 usable volumes"] * 2
     assert sorted(label[-5:] for label in dropped["label"]) == ["40000", "40001"]
     assert qc["usable_volumes"].tolist() == [0, 59, 70, *range(147, 126, -1)]
@@ -89,9 +89,9 @@ def test_cobres_release_goes_through_the_papers_entry(entries, publisher, tmp_pa
     by_pair = pairs.merge(dataset.people[["subject", "age"]], on="subject", suffixes=("", "_")).groupby("match")
     assert (by_pair["age"].nunique() == 1).all() and (by_pair["group"].nunique() == 2).all()
 
-    # One person by nilearn alone: the first 70 volumes that are not censored.
+    # One person by nilearn alone: the first 60 volumes that are not censored.
     confounds = pd.read_csv(tmp_path / "fmri_0040007.tsv.gz", sep="\t")
-    kept = np.flatnonzero(confounds["scrub"] == 0)[:70]
+    kept = np.flatnonzero(confounds["scrub"] == 0)[:60]
     end = kept[-1] + 1
     chosen = confounds.filter(regex="^(motion_|wm_avg|vent_avg|slow_drift)").to_numpy()[:end]
     masker = NiftiMapsMasker(
