@@ -99,6 +99,7 @@ ALLOWED = {
     "training": {"training", "data", "models", "spectra", "tables", "imports"},
     "statistics": {"statistics", "tables"},
     "figures": {"figures", "statistics", "tables"},
+    "report": {"report", "figures", "statistics", "tables"},
 }
 
 

@@ -261,7 +261,12 @@ def make_report_inputs(root, paths, tables, comparisons):
         "balance": [prepared / "balance.tsv"],
         "quality": [prepared / "quality" / "groups.tsv"],
         "dropped": [prepared / "dropped.tsv"],
-        "matching": {"freesurfer": {"exact": ["site", "sex"], "callipers": {"age": 0.2, "head_size": 0.25}}},
+        "options": {
+            "freesurfer": {
+                "source": "freesurfer",
+                "matching": {"exact": ["site", "sex"], "callipers": {"age": 0.2, "head_size": 0.25}},
+            }
+        },
         "records": paths,
     }
 

@@ -1,6 +1,10 @@
 """The report opens from disk, says what was found, and names nobody."""
 
+import base64
+import gzip
+import hashlib
 import json
+import re
 import runpy
 import shutil
 from html.parser import HTMLParser
@@ -9,16 +13,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from autospec.figures import report as report_module
-from autospec.figures.report import write_report
+from autospec.report import page as page_module
+from autospec.report.page import write_report
+from autospec.tables import read_tsv
 
-WORKFLOW = Path(report_module.__file__).parents[2]
+WORKFLOW = Path(page_module.__file__).parents[2]
 TEMPLATE = WORKFLOW / "report" / "report.html.j2"
 VOID = {"meta", "img", "br", "link", "input", "hr"}
-ONE_PIXEL = bytes.fromhex(
-    "89504e470d0a1a0a0000000d4948445200000001000000010806000000"
-    "1f15c4890000000d49444154789c6360000002000001e221bc330000000049454e44ae426082"
-)
+DRAWING = b'<svg height="100pt" viewBox="0 0 200 100" width="200.4pt" xmlns="http://www.w3.org/2000/svg"/>'
 
 
 class Page(HTMLParser):
@@ -53,11 +55,11 @@ class Page(HTMLParser):
 def figures(tmp_path_factory):
     root = tmp_path_factory.mktemp("figures")
     run = "data-freesurfer_model-mlp_task-autoencoding_activation-relu_shape-base"
-    paths = [root / "spectra" / f"{run}.png", root / "groups" / f"{run}.png"]
+    paths = [root / "spectra" / f"{run}.svg", root / "groups" / f"{run}.svg"]
     paths.append(root / "tasks" / "data-freesurfer_model-mlp_activation-relu_shape-base.svg")
     for path in paths:
         path.parent.mkdir()
-        path.write_bytes(ONE_PIXEL if path.suffix == ".png" else b'<svg xmlns="http://www.w3.org/2000/svg"/>')
+        path.write_bytes(DRAWING)
     return paths
 
 
@@ -76,23 +78,32 @@ def page(html):
 def test_every_element_is_closed_and_every_link_leads_somewhere(page):
     assert page.open == []
     names = {attributes["id"] for _, attributes in page.elements if "id" in attributes}
-    assert {attributes["href"] for attributes in page.find("a")} <= {f"#{name}" for name in names}
+    assert {attributes["href"] for attributes in page.find("a")} <= {f"#{name}" for name in names} | {"explorer.html"}
 
 
 def test_nothing_is_fetched(page, html):
-    assert not page.find("script") and not page.find("link")
-    assert not any(
-        "src" in attributes and not attributes["src"].startswith("data:image/")
-        for _, attributes in page.elements
-    )
+    assert not page.find("link") and not page.find("iframe")
+    assert not any("src" in attributes and attributes["src"] != "data:," for _, attributes in page.elements)
     assert "http://" not in html and "https://" not in html and "url(" not in html
 
 
+def test_the_page_forbids_itself_the_network_and_every_script_but_its_own(page, html):
+    (policy,) = [one["content"] for one in page.find("meta") if one.get("http-equiv") == "Content-Security-Policy"]
+    (script,) = re.findall("<script>(.*?)</script>", html, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert policy.split("; ") == [
+        "default-src 'none'", "img-src data: blob:", "style-src 'unsafe-inline'", f"script-src 'sha256-{digest}'",
+    ]  # fmt: skip
+    assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
+
+
 def test_every_figure_is_inside_with_words_for_who_cannot_see_it(page, figures):
-    images = page.find("img")
+    images = [image for image in page.find("img") if image["alt"]]
     assert len(images) == len(figures)
     assert all("simulated data" in image["alt"] and "freesurfer" in image["alt"] for image in images)
     assert images[0]["alt"].startswith("Where and when groups differ")
+    assert all(gzip.decompress(base64.b64decode(image["data-svg"])) == DRAWING for image in images)
+    assert all((image["width"], image["height"]) == ("200", "100") for image in images)
 
 
 def test_every_figure_has_its_caption(page):
@@ -118,7 +129,8 @@ def test_people_and_features_left_out_are_counted_by_reason(page):
     ],
 )
 def test_the_one_matching_is_declared_and_that_no_other_was_tried(report_inputs, figures, tmp_path, matching, words):
-    inputs = report_inputs if matching is None else report_inputs | {"matching": {"freesurfer": matching}}
+    options = {"freesurfer": {"source": "freesurfer", "matching": matching}}
+    inputs = report_inputs if matching is None else report_inputs | {"options": options}
     write_report(tmp_path / "report.html", TEMPLATE, figures=figures, **inputs)
     text = Page((tmp_path / "report.html").read_text(encoding="utf-8")).text
     assert f"Primary matching, the only one: {words}" in text
@@ -132,7 +144,9 @@ def test_text_from_tables_is_escaped(html):
 
 def test_every_simulated_data_set_is_called_simulated(page):
     assert "on 1 data set: freesurfer simulated" in page.text
+    assert "Simulated data. freesurfer is simulated: results on it check the program and say nothing" in page.text
     assert "freesurfer is simulated. Its results check the program and say nothing about people." in page.text
+    assert "These data are simulated: results on them check the program" in page.text  # in the methods
 
 
 def test_runs_that_used_the_labels_are_descriptive_only(page):
@@ -183,7 +197,7 @@ def test_data_of_people_are_not_called_simulated(report_inputs, figures, tmp_pat
     write_report(tmp_path / "report.html", TEMPLATE, figures=figures, **inputs)
     text = Page((tmp_path / "report.html").read_text(encoding="utf-8")).text
     assert "freesurfer simulated" not in text
-    assert "is simulated" not in text
+    assert "is simulated" not in text and "Simulated data" not in text and "are simulated" not in text
 
 
 def test_the_same_tables_give_the_same_page(report_inputs, figures, html, tmp_path):
@@ -194,7 +208,6 @@ def test_the_same_tables_give_the_same_page(report_inputs, figures, html, tmp_pa
 def test_the_plain_shape_of_a_network_is_not_named(page):
     # The files' names hold it; what a person reads does not.
     assert "freesurfer, MLP, autoencoding, relu" in page.text
-    assert "freesurfer, mlp, autoencoding, relu" in page.text
     assert ", base" not in page.text
     assert not any("base" in image["alt"] for image in page.find("img"))
 
@@ -210,8 +223,7 @@ def test_another_shape_is_named(report_inputs, figures, tmp_path):
     inputs = report_inputs | {"records": [*report_inputs["records"], folder / "run.json"]}
     write_report(tmp_path / "report.html", TEMPLATE, figures=[drawn], **inputs)
     text = Page((tmp_path / "report.html").read_text(encoding="utf-8")).text
-    assert text.count("freesurfer, MLP, autoencoding, relu, wide") == 2
-    assert "freesurfer, mlp, autoencoding, relu, wide" in text
+    assert text.count("freesurfer, MLP, autoencoding, relu, wide") == 3
 
 
 def test_versions_checksums_and_seeds_are_listed(page):
@@ -219,6 +231,29 @@ def test_versions_checksums_and_seeds_are_listed(page):
     assert "data.parquet " + "ab" * 32 in page.text
     assert "Seeds: 0, 1, 2" in page.text
     assert "Device: cpu" in page.text
+
+
+def test_claims_are_counted_by_place_and_lead_to_their_figure(page, figures, report_inputs):
+    table = read_tsv(report_inputs["claims"])
+    assert "Do auto-encoding and classification give different gradient spectra?" in page.text
+    tested = table[(table["claim"] == "C4") & (table["dataset"] != "all")]
+    held = int((tested["status"] == "held").sum())
+    assert held == 1 and f"Held in {held} of {len(tested)}: freesurfer (simulated), MLP, autoencoding." in page.text
+    run = "data-freesurfer_model-mlp_task-autoencoding_activation-relu_shape-base"
+    assert [one for one in page.find("a") if one["href"] == f"#figure-groups-{run}"]
+    # Rows whose figure is not on the page have no link.
+    on_page = {f"figures/{path.parent.name}/{path.stem}.pdf" for path in figures}
+    links = [one for one in page.find("a") if one["href"].startswith("#figure-")]
+    assert len(links) == table["figure"].isin(on_page).sum() < table["figure"].notna().sum()
+
+
+def test_a_long_table_is_cut_and_the_file_with_all_of_it_is_named(report_inputs, figures, tmp_path, monkeypatch):
+    monkeypatch.setattr(page_module, "LONGEST", 3)
+    write_report(tmp_path / "report.html", TEMPLATE, figures=figures, **report_inputs)
+    text = Page((tmp_path / "report.html").read_text(encoding="utf-8")).text
+    run = "data-freesurfer_model-mlp_task-autoencoding_activation-relu_shape-base"
+    rows = len(read_tsv(report_inputs["layers"][0]))
+    assert f"The first 3 of {rows} rows; all of them are in statistics/groups/{run}/layers.tsv" in text
 
 
 class Named(dict):
@@ -263,16 +298,17 @@ def made(records, group_tables, comparisons, report_inputs, tmp_path_factory):
         endings = {"pdf": "pdf", "svg": "svg", "png": "png", "table": "tsv"}
         outputs[script] = {name: Path(f"{stem}.{ending}") for name, ending in endings.items()}
         run_script(script, files, outputs[script], folder, **params.get(script, {}))
-    files = {name: value for name, value in report_inputs.items() if name != "matching"}
+    files = {name: value for name, value in report_inputs.items() if name != "options"}
     files["figures"] = [paths["svg"] for paths in outputs.values()]
     outputs["report"] = {"report": folder / "report.html"}
-    run_script("report", files, outputs["report"], folder, matching=report_inputs["matching"])
+    run_script("report", files, outputs["report"], folder, options=report_inputs["options"])
     return outputs
 
 
 def test_scripts_make_every_file_that_their_rules_name(made):
     assert all(path.stat().st_size > 0 for paths in made.values() for path in paths.values())
-    assert len(Page(made["report"]["report"].read_text(encoding="utf-8")).find("img")) == 4
+    images = Page(made["report"]["report"].read_text(encoding="utf-8")).find("img")
+    assert len([image for image in images if "data-svg" in image]) == 4
 
 
 def test_no_label_of_any_subject_stands_in_the_report_or_a_figure(made, subjects):
@@ -282,4 +318,6 @@ def test_no_label_of_any_subject_stands_in_the_report_or_a_figure(made, subjects
     assert "Simulated data" in made["figure_groups"]["svg"].read_text(encoding="utf-8")
     for path in texts:
         text = path.read_text(encoding="utf-8")
+        for packed in re.findall('data-svg="(.*?)"', text):
+            text += gzip.decompress(base64.b64decode(packed)).decode()
         assert not [label for label in subjects if label in text], path

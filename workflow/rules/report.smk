@@ -1,4 +1,9 @@
-# One page with everything.
+# The pages that open from disk.
+
+
+def templates(*names):
+    """Files that a page is made from, so that editing one makes it anew."""
+    return [str(ROOT / "workflow" / "report" / name) for name in names]
 
 
 rule report:
@@ -13,7 +18,7 @@ rule report:
         dropped=expand(f"{PREPARED}/dropped.tsv", dataset=PATHS),
         balance=expand(f"{PREPARED}/balance.tsv", dataset=PATHS),
         quality=expand(f"{PREPARED}/quality/groups.tsv", dataset=PATHS),
-        template=str(ROOT / "workflow" / "report" / "report.html.j2"),
+        templates=templates("macros.html.j2", "report.html.j2", "report.js", "style.css"),
         captions=expand(f"{ROOT}/workflow/report/{{kind}}.rst", kind=CAPTIONS),
         library=library("scripts/report.py"),
     output:
@@ -29,6 +34,6 @@ rule report:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        matching={name: config["datasets"][name].get("matching", {}) for name in PATHS},
+        options={name: config["datasets"][name] for name in PATHS},
     script:
         "../scripts/report.py"

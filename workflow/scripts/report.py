@@ -7,12 +7,12 @@ sys.path.insert(0, str(Path(snakemake.scriptdir).parent))
 from autospec.jobs import job
 
 with job(snakemake):
-    from autospec.figures.report import write_report
+    from autospec.report.page import write_report
 
     names = ("claims", "overall", "layers", "yardsticks", "balance", "quality", "dropped", "records", "figures")
     write_report(
         snakemake.output.report,
         Path(snakemake.scriptdir).parent / "report" / "report.html.j2",
-        matching=snakemake.params.matching,
+        options=snakemake.params.options,
         **{name: snakemake.input[name] for name in names},
     )

@@ -1,0 +1,138 @@
+"""The report: one page that opens from disk, with every figure inside it.
+
+It shows people as counts alone; whose row was dropped stays in the TSV files.
+"""
+
+import base64
+import hashlib
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+import jinja2
+
+from autospec.report import findings, words
+from autospec.report.gallery import read_gallery
+from autospec.report.methods import methods
+from autospec.report.people import read_datasets
+from autospec.report.trainings import read_trainings, software
+from autospec.tables import atomic_path
+
+#: Longer tables are cut; the file that holds all of it is named.
+LONGEST = 60
+
+#: Packages that make the statistics and figures; those of the trainings stand in their records.
+ALSO = ("matplotlib", "scipy", "seaborn", "statsmodels")
+
+CAUTIONS = (
+    "Inference is about these people and this pairing. Confounds that were not measured remain.",
+    "Every layer tests the same null hypothesis. A difference seen at one layer and not at another is "
+    "no evidence that the layers differ; that needs a contrast of the two.",
+    "Simpler tests on the inputs are better at finding that groups differ; their p stands beside ours. "
+    "The question here is where and when a network learns differently.",
+    "Where training uses the group as its label (classification of the diagnosis), the label is in the "
+    "gradient. Such results are descriptive: their p are ranks, not tests.",
+    "Stability over trainings tests repeated trainings on the same people. It is no evidence about groups.",
+)
+
+
+def write_report(
+    output: str | Path,
+    template: str | Path,
+    *,
+    claims: str | Path,
+    overall: Iterable[str | Path],
+    layers: Iterable[str | Path],
+    yardsticks: Iterable[str | Path],
+    balance: Iterable[str | Path],
+    quality: Iterable[str | Path],
+    dropped: Iterable[str | Path],
+    options: Mapping[str, Mapping],
+    records: Iterable[str | Path],
+    figures: Iterable[str | Path],
+    title: str = "AutoSpec report",
+) -> None:
+    """Write the report.
+
+    Parameters
+    ----------
+    output : path
+        The HTML file to write, whole or not at all.
+    template : path
+        The Jinja template; what it includes and the captions (`groups.rst`, `tasks.rst`, ...) lie beside it.
+    claims : path
+        `claims.tsv`.
+    overall, layers, yardsticks : iterable of path
+        Of each test of groups; the folder above each file names the run.
+    balance, dropped : iterable of path
+        Of each data set; the folder above each file names it.
+    quality : iterable of path
+        `quality/groups.tsv` of each data set; the folder above that names it.
+    options : mapping of str to mapping
+        By data set, its entry in the configuration, as it was completed.
+    records : iterable of path
+        Every `run.json`; `metrics.parquet` lies beside each.
+    figures : iterable of path
+        SVG files in folders named by their kind.
+    title : str
+    """
+    runs = read_trainings(records)
+    datasets = read_datasets(runs, balance, dropped, quality, options)
+    gallery = read_gallery(figures, datasets, Path(template).parent)
+    judged = findings.read_claims(claims, [figure["id"] for kind in gallery for figure in kind["figures"]])
+    groups = findings.read_groups(overall, layers, yardsticks)
+    versions = dict(sorted((software(runs) | {name: version(name) for name in ALSO}).items()))
+    write_page(
+        output,
+        template,
+        "report.js",
+        title=title,
+        runs=runs,
+        datasets=datasets,
+        groups=groups,
+        claims=judged,
+        asked=findings.asked(judged, datasets),
+        gallery=gallery,
+        cautions=CAUTIONS,
+        software=versions,
+        methods=methods(runs, datasets, groups, judged, versions),
+        trainings=sum(run["seeds"] for run in runs),
+        diverged=sum(run["diverged"] for run in runs),
+        longest=LONGEST,
+    )
+
+
+def write_page(output: str | Path, template: str | Path, script: str, **context) -> None:
+    """Render a template that needs nothing but itself.
+
+    Parameters
+    ----------
+    output : path
+        The HTML file to write, whole or not at all.
+    template : path
+        The Jinja template. It gets `style` and `script`, the text of `style.css` and of `script` beside it, and
+        `policy`: nothing may be fetched, and no script but that one may run.
+    script : str
+        Name of the script.
+    **context
+        What else the template gets.
+    """
+    template = Path(template)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(template.parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": words.number, "p": words.p, "words": words.words}
+    code = (template.parent / script).read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
+    page = environment.get_template(template.name).render(
+        style=(template.parent / "style.css").read_text(encoding="utf-8"),
+        script=code,
+        policy=f"default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'",
+        **context,
+    )
+    with atomic_path(output) as temporary:
+        temporary.write_text(page, encoding="utf-8")
