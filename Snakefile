@@ -18,13 +18,14 @@ include: "workflow/rules/report.smk"
 
 
 rule all:
-    """Make every figure that the configuration asks for, the tables of runs and of claims, and the report."""
+    """Make every figure that the configuration asks for, the tables of runs and of claims, and the pages."""
     default_target: True
     input:
         FIGURES,
         RUNS_TABLE,
         CLAIMS,
         REPORT,
+        EXPLORER,
 
 
 rule downloads:

@@ -58,6 +58,7 @@ CONDITION_TESTS = f"{OUT}/statistics/{{kind}}/{{comparison}}"
 RUNS_TABLE = f"{OUT}/runs.tsv"
 CLAIMS = f"{OUT}/statistics/claims.tsv"
 REPORT = f"{OUT}/report.html"
+EXPLORER = f"{OUT}/explorer.html"
 
 ALL_RUNS = [RUN.format(**run) for run in RUNS]
 GROUP_RUNS = list(

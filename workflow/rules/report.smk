@@ -37,3 +37,28 @@ rule report:
         options={name: config["datasets"][name] for name in PATHS},
     script:
         "../scripts/report.py"
+
+
+rule explorer:
+    """Write the page that draws the spectrum of any layer, quantity and epoch, with the test at that place."""
+    input:
+        records=expand(f"{OUT}/runs/{{run}}/seed-{{seed}}/run.json", run=ALL_RUNS, seed=SEEDS),
+        spectra=expand(f"{OUT}/runs/{{run}}/seed-{{seed}}/spectra.parquet", run=ALL_RUNS, seed=SEEDS),
+        overall=expand(f"{GROUP_TESTS}/overall.json", run=GROUP_RUNS),
+        tables=expand(f"{GROUP_TESTS}/{{name}}.tsv", run=GROUP_RUNS, name=["cells", "epochs", "layers"]),
+        templates=templates("explorer.html.j2", "explorer.js", "macros.html.j2", "style.css"),
+        library=library("scripts/explorer.py"),
+    output:
+        explorer=EXPLORER,
+    log:
+        f"{LOGS}/report/explorer.log",
+    benchmark:
+        f"{LOGS}/report/explorer.benchmark.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(30),
+    script:
+        "../scripts/explorer.py"

@@ -1,0 +1,116 @@
+"""The explorer in a browser: what it draws is what the Parquet holds."""
+
+import math
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from autospec.tables import read_json, read_tsv
+
+FIELDS = ("dataset", "model", "task", "activation", "shape", "layer", "quantity", "epoch")
+
+
+def choose(page, **values):
+    """Choose by hand, as far as the page is concerned."""
+    for name, value in values.items():
+        page.run(f"""(() => {{
+            const select = document.getElementById("{name}");
+            select.value = "{value}";
+            select.dispatchEvent(new Event("change"));
+        }})()""")
+        assert page.run(f"document.getElementById('{name}').value") == str(value)
+
+
+def options(page, name):
+    return page.run(f"[...document.getElementById('{name}').options].map((option) => option.value)")
+
+
+def drawn(page):
+    """The singular values by group and index, read off the drawing with the ticks that stand on its axis."""
+    ticks = page.run("""[...document.querySelectorAll("#drawing .tick")].map((tick) =>
+        [Number(tick.textContent), Number(tick.getAttribute("y"))])""")
+    (low, bottom), (high, top) = ticks[0], ticks[-1]
+    assert high > low and bottom > top
+    dots = page.run("""[...document.querySelectorAll("#drawing circle")].map((dot) =>
+        [dot.dataset.group, Number(dot.dataset.index), Number(dot.getAttribute("cy"))])""")
+    # The baseline of a tick's label lies 4 below its line.
+    share = {(group, index): (bottom - 4 - y) / (bottom - top) for group, index, y in dots}
+    return {place: low * (high / low) ** part for place, part in share.items()}
+
+
+def stored(records, layer, quantity, epoch):
+    """Geometric means over the trainings, straight from the Parquet."""
+    logs = {}
+    for path in records:
+        for row in pq.read_table(path.parent / "spectra.parquet").to_pylist():
+            if (row["layer"], row["quantity"], row["epoch"]) == (layer, quantity, epoch):
+                for index, value in enumerate(row["singular_values"][:10], start=1):
+                    logs.setdefault((row["group"], index), []).append(math.log(value))
+    return {place: math.exp(np.mean(values)) for place, values in logs.items()}
+
+
+@pytest.mark.parametrize(
+    ("task", "layer", "quantity", "epoch"),
+    [
+        ("autoencoding", "encoder.2.weight", "gradient", 6),
+        ("autoencoding", "decoder.4.weight", "activation", 1),
+        ("classification", "head.weight", "adjoint", 3),
+        ("classification", "encoder.0.weight", "weight", 4),
+    ],
+)
+def test_what_is_drawn_is_what_the_parquet_holds(explorer, records, task, layer, quantity, epoch):  # noqa: F811
+    choose(explorer, task=task, layer=layer, quantity=quantity, epoch=epoch)
+    found, wanted = drawn(explorer), stored(records[task], layer, quantity, epoch)
+    assert set(found) == set(wanted) and len(found) >= 2
+    for place in wanted:
+        assert found[place] == pytest.approx(wanted[place], rel=2e-3), place
+    # The table says the same in words.
+    cells = explorer.run("[...document.getElementById('numbers').rows].map((row) => row.cells[1].textContent)")
+    first = next(iter(wanted))[0] if quantity == "weight" else "control"
+    assert [float(text) for text in cells] == [
+        pytest.approx(wanted[first, index + 1], rel=6e-3) for index in range(len(cells))
+    ]
+
+
+def test_the_choices_have_names_and_change_with_the_keyboard(explorer):
+    for name in FIELDS:
+        assert explorer.run(f"document.getElementById('{name}').labels[0].textContent").strip()
+    assert options(explorer, "task") == ["autoencoding", "classification"]
+    assert options(explorer, "quantity") == ["gradient", "activation", "adjoint", "weight"]
+    before = explorer.run("document.getElementById('drawing').innerHTML")
+    assert explorer.run("document.getElementById('layer').value") == "encoder.0.weight"
+    explorer.run("document.getElementById('layer').focus()")
+    explorer.press("ArrowDown", 40)
+    explorer.wait("document.getElementById('layer').value === 'encoder.2.weight'")
+    assert "gradient of encoder.2.weight, epoch 6" in explorer.run("document.getElementById('title').textContent")
+    assert explorer.run("document.getElementById('drawing').innerHTML") != before
+    assert explorer.run("document.getElementById('shown').ariaLive") == "polite"
+
+
+def test_the_test_at_that_place_is_that_of_the_tables(explorer, group_tables):  # noqa: F811
+    choose(explorer, task="autoencoding", layer="encoder.2.weight", quantity="gradient", epoch=2)
+    tables = group_tables["autoencoding"]
+    text = explorer.run("document.getElementById('test').textContent")
+    assert f"p = {read_json(tables / 'overall.json')['spectra']['p']:.3f} over all layers" in text
+    layers = read_tsv(tables / "layers.tsv").query("layer == 'encoder.2.weight'")
+    for row in layers.to_dict("records"):
+        assert f"{row['statistic'].replace('_', ' ')} p = {row['p']:.3f}, q = {row['q']:.3f}" in text
+    epochs = read_tsv(tables / "epochs.tsv").query(
+        "layer == 'encoder.2.weight' and epoch == 2 and statistic == 'spectral_ratio'"
+    )
+    shown = explorer.run("[...document.getElementById('numbers').rows].map((row) => [...row.cells].at(-1).textContent)")
+    wanted = [f"{p:.3f}" for p in epochs.sort_values("index")["p_map"]]
+    assert shown[: len(wanted)] == wanted and len(wanted) == 10
+
+
+def test_what_is_no_test_is_not_called_one(explorer):
+    choose(explorer, task="classification")
+    assert explorer.run("document.getElementById('test').textContent").startswith("Descriptive only")
+    choose(explorer, quantity="activation")
+    assert "tested on the gradient alone" in explorer.run("document.getElementById('test').textContent")
+
+
+def test_simulated_data_are_called_so(explorer):
+    assert not explorer.run("document.getElementById('simulated').hidden")
+    assert "Simulated data" in explorer.run("document.getElementById('simulated').textContent")
