@@ -3,6 +3,7 @@
 # make cobre        the paper's questions on open data: COBRE, ABIDE and MNIST, downloaded in the same way (config/paper.yaml)
 # make test         every test that needs no root
 # make test-quick   the everyday tests, under five minutes
+# make test-browser both pages of a run in headless Chromium; installs Debian's where there is none, which needs root
 # make test-slurm   tests on a real SLURM of one node; needs root, and installs Debian's packages
 # make rulegraph    draw the rules in the README anew
 # make lock         choose the versions in requirements.lock anew
@@ -12,7 +13,7 @@
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: figures abide cobre test test-quick test-slurm rulegraph lock clean
+.PHONY: figures abide cobre test test-quick test-browser test-slurm rulegraph lock clean
 
 CORES ?= $(shell n=$$(nproc 2>/dev/null || sysctl -n hw.ncpu); echo $$((n < 8 ? n : 8)))
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
@@ -34,11 +35,20 @@ cobre: $(READY)
 	$(SNAKEMAKE) --configfile config/paper.yaml
 	@echo "The report is results/paper/report.html."
 
+# Continuous integration runs the browser's tests by themselves, and so not here too.
 test: $(READY)
-	.venv/bin/python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder --ignore tests/slurm
+	.venv/bin/python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder --ignore tests/slurm \
+		$(if $(CI),--ignore tests/browser)
 
 test-quick: $(READY)
 	.venv/bin/python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder --ignore tests/slurm -m "not slow"
+
+test-browser: $(READY)
+	@command -v chromium >/dev/null || test "$$(id -u)" = 0 || \
+		{ echo "make test-browser needs Chromium, or root to install Debian's." >&2; exit 1; }
+	command -v chromium >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y -qq --no-install-recommends chromium >/dev/null; }
+	.venv/bin/python -m pytest tests/browser
 
 test-slurm: $(READY)
 	@test "$$(id -u)" = 0 || { echo "make test-slurm needs root: it installs and starts a SLURM." >&2; exit 1; }

@@ -158,7 +158,7 @@ def test_continuous_integration_runs_the_tests(repository):
     script = repository / ".ci" / "run"
     assert os.access(script, os.X_OK)
     text = script.read_text(encoding="utf-8")
-    assert "set -euo pipefail" in text and "make test test-slurm" in text
+    assert "set -euo pipefail" in text and "make test test-browser test-slurm" in text
     assert "export CI=true" in text  # absent shared data are a failure there
 
 

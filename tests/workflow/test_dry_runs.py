@@ -24,7 +24,7 @@ def test_the_default_configuration_is_planned_at_once(repository, snakemake, job
     assert "32 networks from 4 seeds each: 128 trainings." in process.stdout
     assert planned["train"] == 32
     assert planned["figure_learning"] == planned["figure_spectra"] == 14
-    assert planned["simulate_freesurfer"] == planned["simulate_fmri"] == planned["report"] == 1
+    assert planned["simulate_freesurfer"] == planned["simulate_fmri"] == planned["report"] == planned["explorer"] == 1
     assert planned["preprocess"] == planned["pair"] == planned["split"] == 4
     for rule in ("test_groups", "figure_groups", "figure_epochs", "figure_effects", "figure_trajectories"):
         assert planned[rule] == 6

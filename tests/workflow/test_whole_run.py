@@ -83,7 +83,8 @@ def test_everything_asked_for_is_made(finished):
     listed = (results / "runs.tsv").read_text().splitlines()
     assert len(listed) == 1 + 2 * len(runs) and all("\tfinished\t" in line for line in listed[1:])
     assert "claim" in (results / "statistics" / "claims.tsv").read_text()
-    assert "<html" in (results / "report.html").read_text()
+    for page in ("report.html", "explorer.html"):
+        assert "<html" in (results / page).read_text(encoding="utf-8")
 
 
 def test_no_subject_stands_in_the_report_or_a_figure(finished):
@@ -95,7 +96,7 @@ def test_no_subject_stands_in_the_report_or_a_figure(finished):
     assert len(subjects) == 80 + 40
     shown = [path for path in (results / "figures").rglob("*") if path.suffix in (".svg", ".tsv")]
     assert len(shown) == 2 * (3 + 2 * 4 + 5 * 2 + 1 + 1 + 2 + 2 + 1)
-    for path in (results / "report.html", *shown):
+    for path in (results / "report.html", results / "explorer.html", *shown):
         text = path.read_text(encoding="utf-8")
         assert not [subject for subject in subjects if subject in text], path
 

@@ -98,6 +98,11 @@ def library(*files):
     return library_files(ROOT / "workflow", *files)
 
 
+def templates(*names):
+    """Files that a page is made from, so that editing one makes it anew."""
+    return [str(ROOT / "workflow" / "report" / name) for name in names]
+
+
 def growing(amount):
     """What a job asks of a cluster: `amount`, and as much again each time that it is sent once more."""
     return lambda wildcards, attempt: amount * attempt

@@ -1,11 +1,6 @@
 # The pages that open from disk.
 
 
-def templates(*names):
-    """Files that a page is made from, so that editing one makes it anew."""
-    return [str(ROOT / "workflow" / "report" / name) for name in names]
-
-
 rule report:
     """Write one page: figures with captions, the claims, who was left out and why, and versions."""
     input:

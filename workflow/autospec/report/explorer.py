@@ -10,7 +10,7 @@ import pandas as pd
 
 from autospec.figures.frames import finished, layers_in_order, over_seeds, read_spectra
 from autospec.figures.style import ALL, OTHER, REFERENCE
-from autospec.report.page import write_page
+from autospec.report.render import write_page
 from autospec.tables import IDENTITY, read_json, read_tsv
 
 QUANTITIES = ("gradient", "activation", "adjoint", "weight", "update")
