@@ -209,5 +209,5 @@ def test_measured_times_and_memory_are_read_by_what_tells_of_cost_and_by_nothing
     library = repository / "workflow" / "autospec"
     names = (path for path in library.rglob("*.py") if '"measured"' in path.read_text(encoding="utf-8"))
     assert {str(path.relative_to(library)) for path in names} == {
-        "training/runs.py", "training/listing.py", "statistics/claims.py", "figures/models.py", "figures/report.py",
+        "training/runs.py", "training/listing.py", "statistics/claims.py", "figures/models.py", "report/trainings.py",
     }  # fmt: skip
