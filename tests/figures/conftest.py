@@ -276,3 +276,19 @@ def report_inputs(records, group_tables, comparisons):
     """Everything that the report reads but the figures."""
     paths = [path for seeds in records.values() for path in seeds]
     return make_report_inputs(paths[0].parents[3], paths, list(group_tables.values()), list(comparisons.values()))
+
+
+@pytest.fixture(scope="session")
+def diverged(tmp_path_factory):
+    """The records of a run of which every seed diverged, and the folder of the tests of its groups."""
+    root = tmp_path_factory.mktemp("diverged")
+    paths = [make_run(root, model="rnn", seed=seed, status="diverged") for seed in range(2)]
+    return paths, make_group_tables(root, paths)
+
+
+@pytest.fixture(scope="session")
+def inputs_with_diverged(diverged, records, group_tables):
+    """What the report reads of that run beside another one."""
+    paths = [*diverged[0], *records["autoencoding"]]
+    tables = [diverged[1], group_tables["autoencoding"]]
+    return make_report_inputs(diverged[0][0].parents[3], paths, tables, [])

@@ -38,6 +38,9 @@ def draw_effects(cells: str | Path, overall: str | Path) -> tuple[Figure, pd.Dat
         the difference to its usual size under relabelling), p, q, significant, simulated.
     """
     summary, cells = read_json(overall), read_tsv(cells)
+    if not summary["seeds"]:
+        columns = ["name", "layer", "depth", "effect", "null_low", "null_high", "p", "q", "significant"]
+        return style.nothing_finished("Group effects by layer", summary, columns)
     names = [SHOWN.get(key) for key in zip(cells["statistic"], cells["index"], strict=True)]
     table = cells.assign(name=names).dropna(subset="name").reset_index(drop=True)
     # The effect is exp(estimate) but for a constant; the range of the labelings takes the same one.

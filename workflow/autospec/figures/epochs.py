@@ -36,7 +36,10 @@ def draw_epochs(
         gradient_difference: z among labelings), layer, depth, epoch, index (0 for the Frobenius norm), value,
         p, p_map, significant, simulated.
     """
+    records = list(records)
     folders, kept = finished(records)
+    if not kept:
+        return style.nothing_finished("Spectra by epoch and index", read_json(records[0]), _TABLE)
     record, summary = kept[0], read_json(overall)
     reference, other = summary["groups"]
     tests = read_tsv(epochs)

@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 
 from autospec.figures import style
 from autospec.figures.frames import finished, layers_in_order, over_seeds, read_spectra
+from autospec.statistics.swaps import why_untested
 from autospec.tables import read_json, read_tsv
 
 #: A few seeds that agree give any g_z; beyond this all are just large.
@@ -46,7 +47,11 @@ def draw_groups(
         Columns panel, layer, depth, column (index, 0 for the Frobenius norm, or epoch), value,
         significant, simulated.
     """
+    records = list(records)
     folders, kept = finished(records)
+    if not kept:
+        columns = ["panel", "layer", "depth", "column", "value", "significant"]
+        return style.nothing_finished("Where and when groups differ", read_json(records[0]), columns)
     record, summary = kept[0], read_json(overall)
     reference, other = summary["groups"]
     cells, layers, stability = (read_tsv(path) for path in (cells, layers, stability))
@@ -244,7 +249,7 @@ def group_sentence(summary: dict) -> str:
     """Say in one line what the group tests of a run found and what kind of statement it is."""
     p = summary["spectra"]["p"]
     if p is None:
-        return "Nothing could be tested: every cell of the spectra is the same under every labeling."
+        return why_untested(summary)
     kind = (
         "exact under exchangeability within pairs"
         if summary["exact"]

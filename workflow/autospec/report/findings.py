@@ -7,7 +7,7 @@ import pandas as pd
 
 from autospec.report.words import MODELS, equals, listed, number, words
 from autospec.statistics.claims import CLAIMS, DESCRIPTIVE, HELD, NOT_HELD, UNTESTABLE
-from autospec.statistics.swaps import SPECTRAL
+from autospec.statistics.swaps import SPECTRAL, why_untested
 from autospec.tables import read_json, read_tsv
 
 #: What each claim asks, in the words of the summary.
@@ -154,7 +154,7 @@ def _verdict(summary: Mapping) -> str:
 def _answer(summary: Mapping) -> str:
     p = summary["spectra"]["p"]
     if p is None:
-        return "Nothing could be tested: every cell of the spectra is the same under every relabelling."
+        return why_untested(summary)
     numbers = f"{equals('p', p)} over the gradient spectra of all layers, {summary['labelings']} labelings"
     if not summary["exact"]:
         return (

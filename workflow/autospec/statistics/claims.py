@@ -29,7 +29,7 @@ import numpy as np
 import pandas as pd
 
 from autospec.statistics.conditions import FIELDS
-from autospec.statistics.swaps import SPECTRAL
+from autospec.statistics.swaps import SPECTRAL, why_untested
 
 CLAIMS = {
     "C1": "Auto-encoding and classification give different gradient spectra",
@@ -148,7 +148,7 @@ def _groups(overall, layers, alpha):
     row = _row("C4", **_run(overall))
     p, of_loss = overall["spectra"]["p"], overall["statistics"]["group_loss"]["p"]
     if p is None:
-        return row | {"status": UNTESTABLE, "note": "every cell of the spectra is constant over labelings"}
+        return row | {"status": UNTESTABLE, "note": why_untested(overall)}
     spectral = layers[layers["statistic"].isin(SPECTRAL)]
     best = spectral.loc[spectral["p"].idxmin()]
     yardstick = "" if of_loss is None else f" Yardstick, the groups' mean loss: p = {of_loss:.3g}."
@@ -167,7 +167,7 @@ def _groups(overall, layers, alpha):
 def _layers(overall, layers, alpha):
     row = _row("C5", **_run(overall))
     if overall["spectra"]["p"] is None:
-        return row | {"status": UNTESTABLE, "note": "every cell of the spectra is constant over labelings"}
+        return row | {"status": UNTESTABLE, "note": why_untested(overall)}
     of_layers = layers[layers["statistic"].isin(SPECTRAL) & layers["p"].notna()]
     rejecting = of_layers[of_layers["q"] <= alpha]
     best = of_layers.loc[of_layers["p"].idxmin()]

@@ -25,15 +25,15 @@ def compare_epochs(records, alpha=0.05):
         of the difference), `z` among the labelings, `p` by rank, and `p_map`: how often the largest |z| of the
         statistic's whole map reaches this cell's, which holds the chance of any false cell at alpha (Westfall and
         Young 1993); `significant` where p_map <= alpha; `family`, in words. For a network that used
-        the labels these are ranks and no p-values.
+        the labels these are ranks and no p-values. No rows where every seed diverged.
     """
-    keys, total = None, 0.0
     finished = [(folder, record) for folder, record in records.items() if record["status"] == "finished"]
+    keys, total = [], 0.0 if finished else np.zeros((1, 0))
     for folder, record in finished:
         found, x = _by_epoch(read_labelings(folder / "labelings.parquet", record["groups"]))
         keys, total = found, total + x
     table = pd.DataFrame(keys, columns=["statistic", "layer", "depth", "epoch", "index"])
-    x = total / len(finished)
+    x = total / max(1, len(finished))
     z, usable = standardise(x)
     one_sided = (table["statistic"] == "gradient_difference").to_numpy()
     comparison = np.where(one_sided, z, np.abs(z))

@@ -12,6 +12,11 @@ from autospec.statistics.effects import paired_t
 from autospec.statistics.multiplicity import adjust
 from autospec.summaries import area
 
+COLUMNS = [
+    "layer", "depth", "index", "mean_reference", "mean_other", "difference", "t", "p", "q", "t_corrected",
+    "p_corrected", "q_corrected", "effect", "effect_low", "effect_high", "n_seeds", "stable", "family",
+]  # fmt: skip
+
 
 def stability_over_trainings(records, indices=10, alpha=0.05, correction="bh"):
     """Compare the two groups' gradient spectra across seeds.
@@ -32,9 +37,12 @@ def stability_over_trainings(records, indices=10, alpha=0.05, correction="bh"):
         `mean_other`, `difference`, means over seeds); `t`, `p`, `q` of the paired t test over
         seeds; `t_corrected`, `p_corrected`, `q_corrected` with the variance of Nadeau and Bengio,
         times 1/J + n_test/n_train; Hedges' g_z (`effect`, `effect_low`, `effect_high`); `n_seeds`;
-        `stable` where q_corrected <= alpha; `family`, in words, that q and q_corrected belong to.
+        `stable` where q_corrected <= alpha; `family`, in words, that q and q_corrected belong to. No rows
+        where every seed diverged.
     """
     finished = {folder: record for folder, record in records.items() if record["status"] == "finished"}
+    if not finished:
+        return pd.DataFrame(columns=COLUMNS)
     rows, differences = None, []
     sums = 0.0
     for folder, record in finished.items():
@@ -68,4 +76,4 @@ def stability_over_trainings(records, indices=10, alpha=0.05, correction="bh"):
     table["stable"] = table["q_corrected"] <= alpha
     count = int(table["p_corrected"].notna().sum())
     table["family"] = f"{count} cells (layer and index), corrected by {correction.upper()} at {alpha:g}"
-    return table
+    return table[COLUMNS]

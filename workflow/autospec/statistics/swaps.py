@@ -157,20 +157,18 @@ def compare_groups(records, alpha=0.05, correction="bh"):
     overall : dict
         As from `swap_test`, with the run's identity, how many labelings and seeds, how many seeds
         diverged and were left out, whether the p-values are exact, and the caution to print.
+        Where every seed diverged the tables have no rows, `seeds` is 0 and no p is given.
 
     Raises
     ------
     InputError
-        Every seed diverged, or the seeds have different labelings or layers.
+        The seeds have different labelings or layers.
     """
     finished = {folder: record for folder, record in records.items() if record["status"] == "finished"}
     first = next(iter(records.values()))
     if not finished:
-        raise InputError(
-            f"{next(iter(records))}: all {len(records)} seed(s) diverged, wanted at least one finished. "
-            "Lower `learning_rate` of this model in the configuration."
-        )
-    cells, total, log_effect = None, 0.0, 0.0
+        logging.warning("%s: all %d seed(s) diverged, so nothing is tested", next(iter(records)), len(records))
+    cells, total, log_effect = (None, 0.0, 0.0) if finished else _no_cells()
     for folder, record in finished.items():
         seed_cells, x = cell_values(read_labelings(folder / "labelings.parquet", record["groups"]))
         if cells is None:
@@ -183,8 +181,8 @@ def compare_groups(records, alpha=0.05, correction="bh"):
             )
         total = total + x
         log_effect = log_effect + seed_cells["log_effect"]
-    cells["log_effect"] = log_effect / len(finished)
-    cells, layers, overall = swap_test(cells, total / len(finished), alpha, correction)
+    cells["log_effect"] = log_effect / max(1, len(finished))
+    cells, layers, overall = swap_test(cells, total / max(1, len(finished)), alpha, correction)
 
     exact = not first["labels_used"]
     members = int((layers["p"].notna() & layers["statistic"].isin(SPECTRAL)).sum())
@@ -213,6 +211,26 @@ def compare_groups(records, alpha=0.05, correction="bh"):
             "(min-p over the same swaps)",
         },
     )
+
+
+def why_untested(overall):
+    """Say why a run's groups could not be tested.
+
+    Parameters
+    ----------
+    overall : mapping
+        As from `compare_groups`, with no p of the spectra.
+    """
+    if not overall["seeds"]:
+        return (
+            f"Nothing could be tested: all {overall['status_counts']['diverged']} trainings diverged. Lower "
+            "`learning_rate` of this model in the configuration and run again."
+        )
+    return "Nothing could be tested: every cell of the spectra is the same under every labeling."
+
+
+def _no_cells():
+    return pd.DataFrame(columns=[*_KEY, "log_effect"]), np.zeros((1, 0)), np.zeros(0)
 
 
 _CAUTION = (
