@@ -5,7 +5,7 @@ import pandas as pd
 from autospec.figures.effects import draw_effects
 from autospec.figures.epochs import draw_epochs
 from autospec.figures.groups import draw_groups
-from autospec.figures.models import draw_models
+from autospec.figures.models import draw_cost, draw_models
 from autospec.figures.report import write_report
 from autospec.tables import read_json, read_tsv
 
@@ -44,6 +44,12 @@ def test_beside_other_networks_it_is_told_and_they_are_drawn(diverged, records):
     figure, table = draw_models([*diverged[0], *records["autoencoding"]])
     assert set(table["model"]) == {"mlp"}
     assert "freesurfer, RNN: 2 of 2 trainings diverged, left out." in words(figure)
+
+
+def test_where_nothing_else_was_trained_the_figures_of_all_networks_say_so(diverged):
+    for draw in (draw_models, draw_cost):
+        figure, table = draw(diverged[0])
+        assert "2 of 2 trainings diverged" in words(figure) and table.empty
 
 
 def test_claims_and_report_say_so_and_judge_the_rest(inputs_with_diverged, repository, tmp_path):

@@ -40,8 +40,10 @@ def test_every_labelings_spectra_are_those_of_its_own_group_gradients(shape):
             np.testing.assert_allclose(found[labeling, group], exact, atol=1e-6 * max(exact[0], 1e-30))
 
 
-def test_the_epochs_difference_is_that_of_the_summed_balanced_gradients_with_the_bias_as_a_column():
-    steps = [(random_factors(seed, 10, 3, 7, 5), random_masks(seed + 50, 12, 10)) for seed in range(4)]
+@pytest.mark.parametrize("shape", [(10, 3, 7, 5), (10, 1, 7, 5), (8, 1, 40, 50), (8, 1, 60, 33)], ids=str)
+def test_the_epochs_difference_is_that_of_the_summed_balanced_gradients_with_the_bias_as_a_column(shape):
+    n = shape[0]
+    steps = [(random_factors(seed, *shape), random_masks(seed + 50, 12, n)) for seed in range(4)]
     difference = EpochDifference()
     for factors, masks in steps:
         difference.add(factors, masks)
@@ -50,8 +52,8 @@ def test_the_epochs_difference_is_that_of_the_summed_balanced_gradients_with_the
         total = 0.0
         for factors, masks in steps:
             mask = masks[labeling]
-            second, first = int(mask.sum()), int((~mask).sum())
-            total = total + lapack(factors, mask, 5 / second, True) - lapack(factors, ~mask, 5 / first, True)
+            second, first = max(1, int(mask.sum())), max(1, int((~mask).sum()))
+            total = total + lapack(factors, mask, n / 2 / second, True) - lapack(factors, ~mask, n / 2 / first, True)
         exact = np.linalg.svd(total, compute_uv=False)
         np.testing.assert_allclose(found[labeling], exact, atol=1e-6 * exact[0])
 

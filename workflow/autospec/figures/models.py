@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from autospec.figures import style
 from autospec.figures.conditions import SUMMARIES, read_depths
-from autospec.figures.frames import over_seeds
+from autospec.figures.frames import diverged_words, over_seeds
 from autospec.statistics.claims import MODELS, share_of_spectra
 from autospec.tables import read_json
 
@@ -45,14 +45,17 @@ def draw_models(records: Iterable[str | Path]) -> tuple[Figure, pd.DataFrame]:
             frames.append(frame.assign(dataset=dataset, model=model, **about))
     columns = ["dataset", "model", "layer", "depth", "relative_depth", "name", "mean", "low", "high", "seeds",
                "diverged", "simulated"]  # fmt: skip
-    table = pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
-    models = [model for model in MODELS if model in {model for _, model in runs}]
-    looks = _looks(records.values())
     task = next(iter(records.values()))["task"]
     title = f"The same summaries in every network: {task}"
+    simulated = all(record["simulated"] for record in records.values())
+    if not frames:
+        return style.empty_figure(title, _note(runs), simulated, columns[:-1])
+    table = pd.concat(frames, ignore_index=True)[columns]
+    models = [model for model in MODELS if model in {model for _, model in runs}]
+    looks = _looks(records.values())
     keys = _keys(looks, records.values())
     figure = style.new_figure(style.TWO_COLUMNS, 8 + 33 * len(SUMMARIES), title, _note(runs), keys)
-    if all(record["simulated"] for record in records.values()):
+    if simulated:
         style.mark_simulated(figure)
     axes = figure.subplots(len(SUMMARIES), len(models), sharex=True, sharey="row", squeeze=False)
     for row, name in zip(axes, SUMMARIES.values(), strict=True):
@@ -93,7 +96,7 @@ def draw_cost(records: Iterable[str | Path]) -> tuple[Figure, pd.DataFrame]:
     table : DataFrame
         One row a training: identity, `share` and `wall_seconds`.
     """
-    rows = []
+    rows, records = [], list(records)
     for record in map(read_json, records):
         share = share_of_spectra(record["measured"])
         if share is not None and record["status"] == "finished":
@@ -105,7 +108,7 @@ def draw_cost(records: Iterable[str | Path]) -> tuple[Figure, pd.DataFrame]:
     note = (
         f"A dot is one of {len(table)} trainings on the machine that ran them; the bar is the median. Beyond the "
         "dashed line spectra took more than half of the time. Labelings, which serve the test of groups alone, are "
-        "left out of both."
+        f"left out of both.{diverged_words(records)}"
     )
     figure = style.new_figure(
         style.ONE_COLUMN, 14 + 7 * max(1, len(models)), "Time that spectra took", note, _keys(looks, rows), wrap=2

@@ -104,13 +104,16 @@ class EpochDifference:
         for part in self._parts(len(masks), q, p, gradients.device):
             self.total[part] += (signs[part] @ flat).view(-1, q, p)
 
-    def _add_waiting(self) -> None:
-        """Add the waiting steps as one: their samples side by side, n of them."""
+    def _take_waiting(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The waiting steps as one, their samples side by side: signs (l, n), adjoints (n, q), inputs (n, p)."""
         waiting, self._waiting = self._waiting, []
-        if not waiting:
-            return
         signs = torch.cat([part for part, _, _ in waiting], dim=1)
-        adjoints, inputs = (torch.cat([step[side] for step in waiting]) for side in (1, 2))
+        return signs, *(torch.cat([step[side] for step in waiting]) for side in (1, 2))
+
+    def _add_waiting(self) -> None:
+        if not self._waiting:
+            return
+        signs, adjoints, inputs = self._take_waiting()
         q, p = adjoints.shape[1], inputs.shape[1]
         for part in self._parts(len(signs), q, p, adjoints.device):
             signed = (signs[part].unsqueeze(1) * adjoints.mT).flatten(0, 1)  # (l q, n)
@@ -125,10 +128,25 @@ class EpochDifference:
 
     def spectra(self) -> torch.Tensor:
         """Singular values of the differences, (l, min(q, p)) float64, descending."""
+        if self.total is None:
+            signs, adjoints, inputs = self._take_waiting()
+            r = min(adjoints.shape[1], inputs.shape[1])
+            if len(inputs) < r:
+                return torch.nn.functional.pad(_from_rows(signs, adjoints, inputs), (0, r - len(inputs)))
+            self._waiting.append((signs, adjoints, inputs))
         self._add_waiting()
         part = max(1, _BLOCK // self.total[0].numel())
         blocks = self.total.split(part)
         return torch.cat([solve_gram(gram(block)) for block in blocks])
+
+
+def _from_rows(signs, adjoints, inputs):
+    """Singular values of sum_i signs_i adjoints_i inputs_i^T, (l, n), whose n rows are few."""
+    gram_inputs, gram_adjoints = (side.double() @ side.double().mT for side in (inputs, adjoints))
+    parts = signs.double().split(max(1, _BLOCK // gram_inputs.numel()))
+    return torch.cat(
+        [solve_pair(gram_inputs.expand(len(s), -1, -1), s[:, :, None] * gram_adjoints * s[:, None, :]) for s in parts]
+    )
 
 
 def balanced_signs(masks: torch.Tensor) -> torch.Tensor:
