@@ -6,7 +6,7 @@ from autospec.figures.effects import draw_effects
 from autospec.figures.epochs import draw_epochs
 from autospec.figures.groups import draw_groups
 from autospec.figures.models import draw_cost, draw_models
-from autospec.figures.report import write_report
+from autospec.report.page import write_report
 from autospec.tables import read_json, read_tsv
 
 

@@ -123,7 +123,7 @@ def draw_cost(records: Iterable[str | Path]) -> tuple[Figure, pd.DataFrame]:
             axis.scatter(shares, np.full(len(shares), y), s=7, color=colour, marker=marker, linewidths=0, gid=model)
         axis.plot([part["share"].median()] * 2, [place - 0.38, place + 0.38], color="black", linewidth=1.2)
     axis.set_yticks(range(len(models)), [model.upper() for model in models])
-    axis.set_ylim(len(models) - 0.5, -0.5)
+    axis.set_ylim(max(1, len(models)) - 0.5, -0.5)
     axis.set_xlim(0, 1)
     axis.set_xlabel("share of the training time")
     return figure, table
