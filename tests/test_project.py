@@ -147,13 +147,6 @@ def test_make_clean_removes_what_was_made_and_never_data(repository, tmp_path):
     assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()} == set(kept)
 
 
-def test_links_in_the_readme_lead_somewhere(repository):
-    text = (repository / "README.md").read_text(encoding="utf-8")
-    for link in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
-        if not link.startswith("results/"):
-            assert (repository / link).exists(), link
-
-
 def test_continuous_integration_runs_the_tests(repository):
     script = repository / ".ci" / "run"
     assert os.access(script, os.X_OK)
@@ -193,6 +186,20 @@ def test_the_profile_for_clusters_sends_figures_and_data_in_groups(repository, r
     assert {name for name, group in groups.items() if group == "draw"} == {n for n in rules if n.startswith("figure_")}
     assert {name for name, group in groups.items() if group == "prepare"} == {"preprocess", "pair", "split"}
     assert set(groups) <= set(rules)
+
+
+def test_the_catalog_of_workflows_finds_what_it_looks_for(repository):
+    entry = yaml.safe_load((repository / ".snakemake-workflow-catalog.yml").read_text(encoding="utf-8"))["usage"]
+    assert entry["mandatory-flags"]["flags"] == "--sdm conda" and entry["software-stack-deployment"]["conda"] is True
+    assert entry["report"] is True
+    rules = (repository / "workflow" / "rules" / "common.smk").read_text(encoding="utf-8")
+    assert "report(" in rules and (repository / "config" / "README.md").is_file()
+    assert (repository / "Snakefile").is_file() and (repository / "LICENSE").is_file()
+
+
+def test_make_shows_the_log_of_a_job_that_fails(repository):
+    text = (repository / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ")
+    assert "--show-failed-logs" in re.search(r"^SNAKEMAKE = (.*)$", text, re.MULTILINE)[1]
 
 
 def test_rules_are_formatted(repository):

@@ -3,8 +3,10 @@
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import yaml
@@ -20,8 +22,19 @@ def state(folder):
     return {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in [folder, *folder.rglob("*")]}
 
 
+@pytest.fixture
+def other_disk(tmp_path):
+    """A folder on another disk than the repository and the data, where there is one that is known: memory, on Linux."""
+    memory = Path("/dev/shm")
+    there = memory.is_dir() and os.access(memory, os.W_OK) and memory.stat().st_dev != tmp_path.stat().st_dev
+    with tempfile.TemporaryDirectory(dir=memory if there else tmp_path) as folder:
+        yield Path(folder)
+
+
 @pytest.mark.slow
-def test_two_folders_share_data_that_nobody_may_write_and_make_the_same_bytes(repository, snakemake, tmp_path):
+def test_two_folders_share_data_that_nobody_may_write_and_make_the_same_bytes(
+    repository, snakemake, tmp_path, other_disk
+):
     data = tmp_path / "Zoë's data"
     write_cohort(data, subjects=24, effect=1.0, seed=1)
     for path in [data, *data.rglob("*")]:
@@ -43,7 +56,7 @@ def test_two_folders_share_data_that_nobody_may_write_and_make_the_same_bytes(re
         "training": {"epochs": 2},
         "statistics": {"labelings": 20, "indices": 4},
     }
-    folders = [tmp_path / "Ada's results", tmp_path / "Ergebnisse für Jürgen"]
+    folders = [tmp_path / "Ada's results", other_disk / "Ergebnisse für Jürgen"]
     for folder in folders:
         folder.mkdir()
         (folder / "mine.yaml").write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
