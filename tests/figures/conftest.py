@@ -5,7 +5,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from autospec.data.pairing import balance_table
+from autospec.data.balance import balance_table
 from autospec.data.quality_tables import group_table
 from autospec.statistics.claims import judge_claims
 from autospec.statistics.conditions import compare_conditions

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 
+from autospec.data.balance import CATEGORICAL, NUMERIC
 from autospec.data.dataset import Dataset
-from autospec.data.pairing import CATEGORICAL, NUMERIC, one_row_a_person
+from autospec.data.pairing import one_row_a_person
 from autospec.data.quality import OUTLIER, robust_z
 
 STAGES = ("everyone", "paired")

@@ -4,7 +4,6 @@ No measurement of a person stands behind it. Group differences have published si
 a factor model: features share variance over the brain, within a lobe, and between the two sides.
 """
 
-import json
 import os
 import shutil
 import tempfile
@@ -14,11 +13,8 @@ import numpy as np
 import pandas as pd
 
 from autospec.data import simulated_brain as brain
+from autospec.data import simulated_stats as stats_files
 from autospec.errors import InputError
-
-STATEMENT = (
-    "SIMULATED by AutoSpec: random numbers with group effects of published size, not measurements of people."
-)
 
 SITES = ("north", "south", "west")
 SITE_SHARES = (0.45, 0.35, 0.2)
@@ -120,14 +116,14 @@ def write_cohort(folder: str | Path, subjects: int, effect: float, seed: int) ->
             stats = temporary / person.participant_id / "stats"
             stats.mkdir(parents=True)
             (stats / "aseg.stats").write_text(
-                _aseg(person, volumes.iloc[row].to_dict(), cortex.iloc[row].to_dict())
+                stats_files.aseg(person, volumes.iloc[row].to_dict(), cortex.iloc[row].to_dict())
             )
             for side in ("lh", "rh"):
-                (stats / f"{side}.aparc.stats").write_text(_aparc(person, side, cortex.iloc[row].to_dict()))
+                (stats / f"{side}.aparc.stats").write_text(stats_files.aparc(person, side, cortex.iloc[row].to_dict()))
         people.drop(columns="head_size").to_csv(
             temporary / "participants.tsv", sep="\t", index=False, float_format="%.1f", lineterminator="\n"
         )
-        _write_descriptions(temporary, {"subjects": subjects, "effect": effect, "seed": seed})
+        stats_files.write_descriptions(temporary, {"subjects": subjects, "effect": effect, "seed": seed})
         temporary.chmod(0o755)
         os.replace(temporary, folder)
     finally:
@@ -236,85 +232,3 @@ def _scores(
         site = people["site"].map(offsets).to_numpy()
         scores[feature] = residual + recipe["age"] * years + recipe["women"] * women + site
     return scores
-
-
-def _header(person, program: str, lines: list[str]) -> str:
-    return "\n".join(
-        [
-            f"# {STATEMENT}",
-            "#",
-            f"# generating_program {program} (imitated)",
-            f"# subjectname {person.participant_id}",
-        ]
-        + lines
-        + [
-            "# Measure EstimatedTotalIntraCranialVol, eTIV, Estimated Total Intracranial Volume, "
-            f"{person.head_size:.6f}, mm^3"
-        ]
-    )
-
-
-def _aseg(person, volumes: dict[str, float], cortex: dict[tuple, float]) -> str:
-    totals = {side: sum(cortex[side, region, "volume"] for region in brain.CORTEX) for side in ("lh", "rh")}
-    lines = [
-        *(
-            f"# Measure {side}Cortex, {side}CortexVol, {name} hemisphere cortical gray matter volume, "
-            f"{totals[side]:.6f}, mm^3"
-            for side, name in (("lh", "Left"), ("rh", "Right"))
-        ),
-        f"# Measure Cortex, CortexVol, Total cortical gray matter volume, {sum(totals.values()):.6f}, mm^3",
-    ]
-    rows = [
-        f"{index:3d} {brain.ASEG_ROWS[name]:3d}  {round(volume):8d} {volume:10.1f}  {name:<30s}"
-        + f" {0:10.4f}" * 5
-        for index, (name, volume) in enumerate(volumes.items(), start=1)
-    ]
-    columns = "Index SegId NVoxels Volume_mm3 StructName normMean normStdDev normMin normMax normRange"
-    header = _header(person, "mri_segstats", ["# anatomy_type volume", *lines])
-    return "\n".join(
-        [header, f"# NRows {len(rows)}", "# NTableCols 10", f"# ColHeaders  {columns}", *rows, ""]
-    )
-
-
-def _aparc(person, side: str, cortex: dict[tuple, float]) -> str:
-    area = {region: cortex[side, region, "area"] for region in brain.CORTEX}
-    thickness = {region: cortex[side, region, "thickness"] for region in brain.CORTEX}
-    total = sum(area.values())
-    mean = sum(area[region] * thickness[region] for region in area) / total
-    lines = [
-        "# anatomy_type surface",
-        f"# hemi {side}",
-        f"# Measure Cortex, WhiteSurfArea, White Surface Total Area, {total:.1f}, mm^2",
-        f"# Measure Cortex, MeanThickness, Mean Thickness, {mean:.5f}, mm",
-    ]
-    # Vertices at FreeSurfer's usual density of about 0.67 mm^2; the four shape measures are not simulated.
-    rows = [
-        f"{region:<40s} {round(area[region] / 0.67):5d}  {area[region]:5.0f}"
-        f"  {cortex[side, region, 'volume']:5.0f}"
-        f"  {thickness[region]:5.3f} {0:5.3f}     {0:5.3f}     {0:5.3f}    {0:5d}   {0:5.1f}"
-        for region in area
-    ]
-    columns = "StructName NumVert SurfArea GrayVol ThickAvg ThickStd MeanCurv GausCurv FoldInd CurvInd"
-    header = _header(person, "mris_anatomical_stats", lines)
-    return "\n".join([header, "# NTableCols 10", f"# ColHeaders {columns}", *rows, ""])
-
-
-def _write_descriptions(folder: Path, parameters: dict) -> None:
-    records = {
-        "dataset_description.json": {
-            "Name": "Simulated FreeSurfer cohort",
-            "BIDSVersion": "1.8.0",
-            "DatasetType": "derivative",
-            "GeneratedBy": [{"Name": "AutoSpec", "Description": STATEMENT, "Parameters": parameters}],
-            "Simulated": True,
-        },
-        "participants.json": {
-            "participant_id": {"Description": f"Nobody. {STATEMENT}"},
-            "age": {"Description": "Simulated age", "Units": "year"},
-            "sex": {"Description": "Simulated sex", "Levels": {"M": "male", "F": "female"}},
-            "diagnosis": {"Description": "Simulated diagnosis"},
-            "site": {"Description": "Simulated site"},
-        },
-    }
-    for name, record in records.items():
-        (folder / name).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
