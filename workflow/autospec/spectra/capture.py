@@ -10,6 +10,7 @@ from torch import nn
 
 from autospec.spectra.call import Call, NotObserved, add_gradient, copied, guarded, kept, tensors_in
 from autospec.spectra.factors import FormedFactors, SharedFactors, join_calls
+from autospec.spectra.gather import Arrivals
 from autospec.spectra.grouped import GroupedStep, grouped_forward
 from autospec.spectra.layers import kind_of
 from autospec.spectra.layers.kind import Kind
@@ -50,6 +51,7 @@ class Capture:
         self._calls: list[Call] = []
         self._started: dict[int, dict] = {}
         self._refused: list[str] = []
+        self._arrivals: Arrivals | None = None
         inside: tuple[str, ...] = ()
         for name, module in model.named_modules():
             if name.startswith(inside):
@@ -82,15 +84,17 @@ class Capture:
             if layer.owners[name] == layer.names[name]
         }
 
-    def start(self, groups: Callable[[], dict[str, torch.Tensor]] | None = None) -> None:
+    def start(
+        self, groups: Callable[[], dict[str, torch.Tensor]] | None = None, arrivals: Arrivals | None = None
+    ) -> None:
         """Put the hooks on and forget the last step.
 
         With `groups`, which gives the samples of each group, layers that have a faster forward pass take that
-        instead of hooks, until one of their calls is not of the kind that it serves.
+        instead of hooks. `arrivals` takes what linear layers see, until something comes that it does not expect.
         """
-        self._calls, self._started, self._refused = [], {}, []
+        self._calls, self._started, self._refused, self._arrivals = [], {}, [], arrivals
         faster = [] if groups is None else [layer for layer in self._layers.values() if self._has_faster(layer)]
-        self.grouped.begin(groups() if faster else None)
+        self.grouped.begin(groups)
         for layer in faster:
             layer.module.__dict__["forward"] = layer.forward
             self._replaced.append(layer.module)
@@ -113,8 +117,11 @@ class Capture:
 
     def take(self) -> "Seen":
         """What the layers saw in this step."""
-        calls, self._calls = self._calls, []
-        return Seen(calls, self.grouped.groups, self.grouped.gradients)
+        if self._arrivals is not None and not self._arrivals.complete:
+            self._arrivals.release()
+        calls, self._calls, self._arrivals = self._calls, [], None
+        groups = self.grouped.groups if any(call.formed for call in calls) else {}
+        return Seen(calls, groups, self.grouped.gradients)
 
     def factors(self, seen: "Seen", samples: int, loss_scale: float = 1.0) -> dict[str, tuple]:
         """Factors of each layer in a step: (of its activations and adjoints, of its gradient).
@@ -179,7 +186,6 @@ class Capture:
         def replaced(*arguments, **keywords):
             output = forward(*arguments, **keywords)
             if output is None:
-                layer.forward = False
                 before(module, arguments)
                 output = plain(*arguments, **keywords)
                 after(module, arguments, keywords, output)
@@ -204,6 +210,14 @@ class Capture:
         watched = kind.after is not Kind.after
 
         def hook(module, arguments, keywords, output, formed=False):
+            if self._arrivals is not None:
+                if kind is Linear and not keywords and not formed:
+                    call = Call(name, module, (), [None], batch_first)
+                    self._calls.append(call)
+                    if self._arrivals.take(call, arguments[0], output):
+                        return
+                    self._calls.pop()
+                self._arrivals.failed = True
             given = tensors_in((*arguments, *keywords.values()) if keywords else arguments)
             outputs = tensors_in(output)
             # What a linear layer saw is copied when the step ends, if it is the caller's own.

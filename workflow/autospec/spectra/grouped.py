@@ -7,6 +7,8 @@ pass is replaced by one that does so. The sum is the same up to rounding, in ano
 Indices: n samples, t rows a sample, p inputs, q outputs, g groups.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import _VF, nn
 
@@ -19,11 +21,22 @@ class GroupedStep:
     def __init__(self):
         self.begin(None)
 
-    def begin(self, groups: dict[str, torch.Tensor] | None) -> None:
-        """Begin a step: the samples of each group, (n_g,); together they are all samples, once."""
-        self.groups = groups or {}
-        self.samples = sum(len(samples) for samples in self.groups.values())
+    def begin(self, groups: Callable[[], dict[str, torch.Tensor]] | None) -> None:
+        """Begin a step; `groups` gives the samples of each group, (n_g,): together they are all samples, once."""
+        self._find, self._groups = groups, None if groups else {}
         self.gradients: dict[tuple[str, str], torch.Tensor] = {}
+
+    @property
+    def groups(self) -> dict[str, torch.Tensor]:
+        """The samples of each group."""
+        if self._groups is None:
+            self._groups = self._find()
+        return self._groups
+
+    @property
+    def samples(self) -> int:
+        """How many samples there are."""
+        return sum(len(samples) for samples in self.groups.values())
 
     def add(self, layer: str, group: str, gradient: torch.Tensor) -> None:
         """Take one group's part of one weight's gradient; several calls of a layer add up."""

@@ -1,6 +1,5 @@
 """The monitor: what a training loop sees of this library."""
 
-import collections
 import contextlib
 import functools
 import logging
@@ -18,7 +17,7 @@ from autospec.spectra.capture import Capture
 from autospec.spectra.decompose import singular_values
 from autospec.spectra.directions import Directions
 from autospec.spectra.factors import join_steps, secured
-from autospec.spectra.gather import ALL, StepRecord
+from autospec.spectra.gather import ALL, StepRecord, indices
 from autospec.spectra.labelings import EpochLabelings
 from autospec.spectra.record import Record
 from autospec.spectra.solver import Epoch, Solver
@@ -192,8 +191,11 @@ class SpectralMonitor:
         step = Step(groups, loss_scale)
         if ALL in step.groups:
             raise ValueError(f"a group is named {ALL!r}, which is the name of everyone together; rename it")
-        fast = self.path == "fast" and labelings is None and not accumulate and not self._held and loss_scale == 1.0
-        self.capture.start(functools.partial(step.samples, self._device) if fast else None)
+        counts = step.counts | ({ALL: len(step.groups)} if self.everyone else {})
+        alone = labelings is None and not accumulate and not self._held and loss_scale == 1.0
+        arrivals = self.solver.expect(step.order, counts) if alone else None
+        fast = functools.partial(step.samples, self._device) if alone and self.path == "fast" else None
+        self.capture.start(fast, arrivals)
         began_body = time.perf_counter()
         try:
             with torch.compiler.set_stance("force_eager") if self._compiled else contextlib.nullcontext():
@@ -201,19 +203,19 @@ class SpectralMonitor:
         finally:
             self.capture.stop()
             body = time.perf_counter() - began_body
-        self._take(step, labelings, accumulate)
+        if arrivals is not None and arrivals.complete:
+            self.capture.take()
+            self._steps += 1
+            self.solver.add_arrived(self._bytes[len(step.groups)])
+        else:
+            self._take(step, labelings, accumulate)
         self.seconds["spectra"] += time.perf_counter() - begun - body
 
     def _take(self, step: "Step", labelings: torch.Tensor | None, accumulate: bool) -> None:
         seen, samples = self.capture.take(), len(step.groups)
         if samples not in self._bytes:
             self._bytes[samples] = seen.bytes
-        counts = step.counts | ({ALL: samples} if self.everyone else {})
         with torch.no_grad():
-            alone = labelings is None and not accumulate and not self._held and step.loss_scale == 1.0
-            if alone and self.solver.add_alike(seen.calls, step.order, counts, self._bytes[samples]):
-                self._steps += 1
-                return
             layers = self.capture.factors(seen, samples, step.loss_scale)
             if not layers:
                 raise ValueError(
@@ -234,7 +236,7 @@ class SpectralMonitor:
                 self.seconds["labelings"] += spent
                 self.seconds["spectra"] -= spent
             counts = step.counts | ({ALL: len(step.groups)} if self.everyone else {})
-            self.solver.add(StepRecord(layers, step.order, counts), held)
+            self.solver.add(StepRecord(layers, step.order, counts), seen.calls, held)
 
     def end_epoch(self) -> None:
         """Turn the running means into rows and begin the next epoch.
@@ -373,7 +375,11 @@ class Step:
 
     def __init__(self, groups: Sequence[str], loss_scale: float = 1.0):
         labels = groups.tolist() if hasattr(groups, "tolist") else groups
-        self.groups = [str(label) for label in labels]
+        self.groups = list(map(str, labels))
+        #: The samples group by group, in the order of the groups' names.
+        self.order = sorted(range(len(self.groups)), key=self.groups.__getitem__)
+        #: Samples of each group, in the order of the groups' names.
+        self.counts = {group: self.groups.count(group) for group in sorted(set(self.groups))}
         self.loss_scale = loss_scale
         self.sample_losses: torch.Tensor | None = None
 
@@ -383,19 +389,9 @@ class Step:
             raise ValueError(f"losses have shape {tuple(values.shape)}; wanted ({len(self.groups)},), one a sample")
         self.sample_losses = values.detach()
 
-    @functools.cached_property
-    def order(self) -> list[int]:
-        """The samples group by group, in the order of the groups' names."""
-        return sorted(range(len(self.groups)), key=self.groups.__getitem__)
-
-    @functools.cached_property
-    def counts(self) -> dict[str, int]:
-        """Samples of each group, in the order of the groups' names."""
-        return dict(sorted(collections.Counter(self.groups).items()))
-
     def samples(self, device: torch.device) -> dict[str, torch.Tensor]:
         """Samples of each group, (n_g,), on a device."""
-        order = torch.tensor(self.order, device=device)
+        order = indices(self.order, device)
         return dict(zip(self.counts, order.split(list(self.counts.values())), strict=True))
 
 

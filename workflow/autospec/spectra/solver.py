@@ -12,7 +12,7 @@ import torch
 from autospec.spectra.accumulate import RunningSpectrum
 from autospec.spectra.call import Call
 from autospec.spectra.cores import StepSolver
-from autospec.spectra.gather import Batch, Gatherer, StepRecord
+from autospec.spectra.gather import Arrivals, Batch, Gatherer, StepRecord
 from autospec.spectra.stacks import Key
 
 # Steps are solved thirty-two at a time, sooner where they hold much memory or where a layer has so many rows
@@ -75,17 +75,19 @@ class Solver:
             atexit.register(self.close)
             threading.Thread(target=self._work, args=(self._queue,), daemon=True, name="spectra").start()
 
-    def add(self, record: StepRecord, held: int) -> None:
-        """Take one observed step, which holds so many bytes."""
-        self._gatherer.add(record)
+    def add(self, record: StepRecord, calls: list[Call], held: int) -> None:
+        """Take one observed step, which came from these calls and holds so many bytes."""
+        self._gatherer.add(record, calls)
         self._count(held)
 
-    def add_alike(self, calls: list[Call], order: list[int], counts: dict[str, int], held: int) -> bool:
-        """Take a step whose calls look like the last one's; False where they do not."""
-        if not self._gatherer.add_alike(calls, order, counts):
-            return False
+    def expect(self, order: list[int], counts: dict[str, int]) -> Arrivals | None:
+        """What takes the rows of a step as its layers see them, if it may look like the last one."""
+        return self._gatherer.expect(order, counts)
+
+    def add_arrived(self, held: int) -> None:
+        """Take a step whose rows all came as expected."""
+        self._gatherer.add_arrived()
         self._count(held)
-        return True
 
     def _count(self, held: int) -> None:
         self._bytes += held
