@@ -29,7 +29,7 @@ class Alignments:
         found = {
             layer: dict(group_gradients(product, record.groups))
             for layer, (_, product) in record.layers.items()
-            if product is not None and product.adjoints is not None and product.trained
+            if product is not None and product.reached and product.trained
         }
         for group in record.groups:
             gradients = {layer: of_group[group].double() for layer, of_group in found.items()}

@@ -309,7 +309,7 @@ class _Weight:
         totals = {}
         for group, samples in seen.groups.items():
             here = [seen.gradients[layer, group] for layer in self.formed if (layer, group) in seen.gradients]
-            here += [part.gradient(samples) for part in unformed if part.adjoints is not None]
+            here += [part.gradient(samples) for part in unformed if part.reached]
             if here:
                 totals[group] = sum(here)
         return FormedFactors(totals) if totals else None

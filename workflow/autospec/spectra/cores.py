@@ -66,9 +66,9 @@ class StepSolver:
         rows, product = record.layers[layer]
         cores = []
         for quantity, side in (("activation", "inputs"), ("adjoint", "adjoints")):
-            if quantity in self.quantities and rows is not None and (side == "inputs" or rows.adjoints is not None):
+            if quantity in self.quantities and rows is not None and (side == "inputs" or rows.reached):
                 cores += self._of_rows(step, layer, quantity, side, record)
-        if "gradient" in self.quantities and product is not None and product.trained and product.adjoints is not None:
+        if "gradient" in self.quantities and product is not None and product.trained and product.reached:
             for group, gradient in group_gradients(product, record.groups):
                 cores.append(Cores([layer], "gradient", [group], [step], (gram(gradient)[None, None],), product.rank))
         return cores

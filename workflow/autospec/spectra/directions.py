@@ -48,7 +48,7 @@ class Directions:
         reached = [
             layer
             for layer, (_, product) in record.layers.items()
-            if product is not None and product.adjoints is not None and product.trained
+            if product is not None and product.reached and product.trained
         ]
         for layer in reached[:1] if self.layers is None else [name for name in self.layers if name in reached]:
             gradients = dict(group_gradients(record.layers[layer][1], record.groups))

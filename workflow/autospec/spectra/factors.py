@@ -11,7 +11,21 @@ import torch
 ALL = "all"
 
 
-class Factors:
+class AnyFactors:
+    """What all kinds of factors answer."""
+
+    @property
+    def reached(self) -> bool:
+        """Whether a gradient came back to the layer."""
+        return self.adjoints is not None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the adjoints are."""
+        return self.adjoints.device
+
+
+class Factors(AnyFactors):
     """Inputs and adjoints of a weight W, (q, p), whose gradient is their product D^T A.
 
     Parameters
@@ -72,7 +86,7 @@ class Factors:
         return self.adjoints.mT @ inputs
 
 
-class FormedFactors:
+class FormedFactors(AnyFactors):
     """Group gradients that the backward pass left ready: {group: (q, p)}, and nothing else.
 
     `adjoints` says only that a gradient reached the layer.
@@ -89,29 +103,28 @@ class FormedFactors:
         return min(self.adjoints.shape)
 
 
-class SharedFactors:
+class SharedFactors(AnyFactors):
     """A weight used by several calls: its gradient is the sum of theirs.
 
-    `parts` are those of all calls, `reached` of those that a gradient came back to; `adjoints` says only
-    whether there is one.
+    `parts` are those of all calls; `adjoints` says only whether there is a gradient.
     """
 
     def __init__(self, parts: list):
-        self.parts, self.reached = parts, [part for part in parts if part.adjoints is not None]
-        self.adjoints = self.reached[0].adjoints if self.reached else None
+        self.parts, self._reached_parts = parts, [part for part in parts if part.reached]
+        self.adjoints = self._reached_parts[0].adjoints if self._reached_parts else None
         self.bias = any(part.bias for part in self.parts)
         self.trained = parts[0].trained
         share_columns(parts)
 
     @property
     def rank(self) -> int:
-        return self.reached[0].rank
+        return self._reached_parts[0].rank
 
     def gradient(self, samples: torch.Tensor) -> torch.Tensor:
-        return sum(part.gradient(samples) for part in self.reached)
+        return sum(part.gradient(samples) for part in self._reached_parts)
 
     def sample_gradients(self, with_bias: bool) -> torch.Tensor:
-        gradients = [part.sample_gradients(with_bias) for part in self.reached]
+        gradients = [part.sample_gradients(with_bias) for part in self._reached_parts]
         width = max(gradient.shape[-1] for gradient in gradients)
         return sum(torch.nn.functional.pad(gradient, (0, width - gradient.shape[-1])) for gradient in gradients)
 
@@ -150,7 +163,7 @@ def join_calls(parts: list):
     return SharedFactors(parts)
 
 
-class ManySteps:
+class ManySteps(AnyFactors):
     """Factors of several backward passes before one optimiser's step: the samples of all of them.
 
     Parameters
@@ -174,7 +187,7 @@ class ManySteps:
         share_columns(there)
 
     def gradient(self, samples: torch.Tensor) -> torch.Tensor:
-        return sum(part.gradient(inside) for part, inside in self.pieces(samples) if part.adjoints is not None)
+        return sum(part.gradient(inside) for part, inside in self.pieces(samples) if part.reached)
 
     def sample_gradients(self, with_bias: bool) -> torch.Tensor:
         gradients = [
@@ -217,6 +230,6 @@ def group_gradients(product, groups: dict[str, torch.Tensor]) -> Iterator[tuple[
         if group == ALL and torch.is_tensor(total):
             yield group, total
             continue
-        gradient = formed[group] if formed else product.gradient(samples.to(product.adjoints.device))
+        gradient = formed[group] if formed else product.gradient(samples.to(product.device))
         total = total + gradient
         yield group, gradient

@@ -130,6 +130,40 @@ class GroupedRNN(torch.autograd.Function):
         return into, *totals, bias, bias, start, None, None, None, None, None
 
 
+class Divided(torch.autograd.Function):
+    """The samples of each group apart, (t, n_g, p) each; the library's own way back would add into zeros."""
+
+    @staticmethod
+    def forward(ctx, x, samples):
+        ctx.samples = samples
+        return tuple(x.index_select(1, part) for part in samples)
+
+    @staticmethod
+    def backward(ctx, *gradients):
+        return _merged(ctx.samples, gradients), None
+
+
+class Merged(torch.autograd.Function):
+    """What was divided, (t, n, p) together again."""
+
+    @staticmethod
+    def forward(ctx, samples, *parts):
+        ctx.samples = samples
+        return _merged(samples, parts)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return None, *(gradient.index_select(1, part) for part in ctx.samples)
+
+
+def _merged(samples, parts):
+    first = parts[0]
+    whole = first.new_empty(first.shape[0], sum(map(len, samples)), *first.shape[2:])
+    for places, part in zip(samples, parts, strict=True):
+        whole.index_copy_(1, places, part)
+    return whole
+
+
 def grouped_forward(module: nn.Module, name: str, step: GroupedStep):
     """A forward pass for `module` that leaves its group gradients in `step`; None where there is none.
 
@@ -200,9 +234,13 @@ def _gated(module, name, step):
     def forward(x, hx=None):
         if not _serves(module, x, step) or (module.dropout and module.training):
             return None
-        batch = 0 if module.batch_first else 1
-        outputs, finals, order = [], [], []
-        for group, samples in step.groups.items():
+        samples = tuple(step.groups.values())
+        parts = Divided.apply(x.transpose(0, 1) if module.batch_first else x, samples)
+        states = None
+        if hx is not None:
+            states = list(zip(*(Divided.apply(state, samples) for state in (hx if lstm else [hx])), strict=True))
+        outputs, finals = [], []
+        for position, group in enumerate(step.groups):
             weights = []
             for parameter in module._flat_weights_names:
                 # A view is the same numbers and a node of its own: what reaches it is this group's part.
@@ -210,16 +248,15 @@ def _gated(module, name, step):
                 if parameter.startswith("weight"):
                     weight.register_hook(_leave(step, f"{prefix}{parameter}", group))
                 weights.append(weight)
-            part = x.index_select(batch, samples)
-            if hx is None:
-                rows = (module.num_layers * (2 if module.bidirectional else 1), len(samples))
+            if states is None:
+                rows = (module.num_layers * (2 if module.bidirectional else 1), len(samples[position]))
                 start = [x.new_zeros(*rows, module.proj_size or module.hidden_size)]
                 start += [x.new_zeros(*rows, module.hidden_size)] if lstm else []
             else:
-                start = [state.index_select(1, samples) for state in (hx if lstm else [hx])]
+                start = list(states[position])
             kernel = _VF.lstm if lstm else _VF.gru
             result = kernel(
-                part,
+                parts[position],
                 start if lstm else start[0],
                 weights,
                 module.bias,
@@ -227,15 +264,14 @@ def _gated(module, name, step):
                 0.0,
                 module.training,
                 module.bidirectional,
-                module.batch_first,
+                False,
             )
             outputs.append(result[0])
             finals.append(result[1:])
-            order.append(samples)
-        back = torch.argsort(torch.cat(order))
-        output = torch.cat(outputs, dim=batch).index_select(batch, back)
-        last = tuple(torch.cat(parts, dim=1).index_select(1, back) for parts in zip(*finals, strict=True))
-        return output, last if lstm else last[0]
+        output = Merged.apply(samples, *outputs)
+        output = output.transpose(0, 1) if module.batch_first else output
+        last = [Merged.apply(samples, *parts) for parts in zip(*finals, strict=True)]
+        return output, tuple(last) if lstm else last[0]
 
     return forward
 

@@ -54,7 +54,7 @@ def _pieces(factors, samples: torch.Tensor) -> list[tuple]:
 
 
 def _has(factors, side: str) -> bool:
-    return side == "inputs" or factors.adjoints is not None
+    return side == "inputs" or factors.reached
 
 
 def _one_group(pieces: list[tuple], side: str, workspace: Workspace) -> tuple[torch.Tensor, int, int]:

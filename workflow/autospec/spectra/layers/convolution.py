@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from autospec.spectra.call import Call, NotObserved
+from autospec.spectra.factors import AnyFactors
 from autospec.spectra.layers.kind import Kind
 
 
@@ -21,7 +22,7 @@ class Convolution(Kind):
         return {"": ConvolutionFactors(call, samples)}
 
 
-class ConvolutionFactors:
+class ConvolutionFactors(AnyFactors):
     """Factors whose patches are made only when they are asked for.
 
     Gradients come from the library's own weight-gradient kernel, run on the samples of a group.

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from autospec.spectra.call import Call, sample_rows
+from autospec.spectra.factors import AnyFactors
 from autospec.spectra.layers.kind import Kind
 
 
@@ -17,7 +18,7 @@ class Embedding(Kind):
         return {"": EmbeddingFactors(call, samples)}
 
 
-class EmbeddingFactors:
+class EmbeddingFactors(AnyFactors):
     """Factors whose one-hot inputs are never formed for the gradient."""
 
     bias = False

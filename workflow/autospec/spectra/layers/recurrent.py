@@ -1,6 +1,7 @@
 """nn.RNN, LSTM and GRU: adjoints replayed from what a fused kernel lets one see.
 
-Fused recurrent kernels hide the gates. But the hidden states of the last layer are its output, and
+Fused recurrent kernels hide the gates. Where only gradients are asked for, an LSTM's own kernel is run again
+on the samples of a group, forward and backward, which on a processor costs less than any replay. Else: But the hidden states of the last layer are its output, and
 from a layer's inputs and hidden states all gates come in one product; then follows the reverse
 recursion from the gradient that reached the output. Layers below the last are run again for theirs.
 Indices: n samples, t time steps, p inputs, h hidden units, k gates a unit (1, 4 or 3).
@@ -10,7 +11,7 @@ import torch
 from torch import _VF, nn
 
 from autospec.spectra.call import Call, NotObserved
-from autospec.spectra.factors import Factors
+from autospec.spectra.factors import AnyFactors, Factors
 from autospec.spectra.layers.kind import Kind
 
 
@@ -62,13 +63,14 @@ class _Replay:
         self.batched = call.arguments[0].dim() == 3
         self.parameters = call.extra["parameters"]
         self.weights = {name: value for name, value in self.parameters.items() if name.startswith("weight")}
-        self.inputs, self.gradient = self._sample_first(call.arguments[0]), self._sample_first(call.gradients[0])
+        self.inputs, self.returned = self._sample_first(call.arguments[0]), self._sample_first(call.gradients[0])
         # Whoever changes the output in place takes the hidden states away; they are computed again then.
         unchanged = call.extra["output"]._version == call.extra["version"]
         self.output = self._sample_first(call.extra["output"]) if unchanged else None
         self.initial, self.final = self._states(call.arguments[1:]), self._states(call.gradients[1:])
         self.reached = any(part is not None for part in call.gradients)
         self._factors: dict[str, Factors] | None = None
+        self._gradients: list[tuple[torch.Tensor, dict[str, torch.Tensor]]] = []
         if len(self.inputs) != samples:
             raise NotObserved(f"it was called with {len(self.inputs)} sequences, but the step has {samples} samples")
 
@@ -88,8 +90,44 @@ class _Replay:
                 self._factors = self._run()
         return self._factors
 
+    def gradient(self, name: str, samples: torch.Tensor) -> torch.Tensor:
+        """Gradient of one weight from `samples` alone, (q, p); of all weights at once where the kernel gives it."""
+        if self._factors is not None or type(self.module) is not nn.LSTM or self.inputs.is_cuda:
+            return self.factors()[name].gradient(samples)
+        for known, gradients in self._gradients:
+            if torch.equal(known, samples):
+                return gradients[name]
+        self._gradients.append((samples, self._by_kernel(samples)))
+        return self._gradients[-1][1][name]
+
+    def _by_kernel(self, samples: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Gradients of all weights from `samples` alone, by the library's own kernel and its backward pass."""
+        module, inputs = self.module, self.inputs[samples]
+        directions = module.num_layers * (2 if module.bidirectional else 1)
+        start = [state[:, samples] for state in self.initial]
+        if not start:
+            sizes = (module.proj_size or module.hidden_size, module.hidden_size)
+            start = [inputs.new_zeros(directions, len(samples), size) for size in sizes]
+        with torch.enable_grad():
+            parameters = {name: value.detach().requires_grad_() for name, value in self.parameters.items()}
+            flat = [parameters[name] for name in module._flat_weights_names]
+            outputs = _VF.lstm(
+                inputs, start, flat, module.bias, module.num_layers, 0.0, True, module.bidirectional, True
+            )
+        given = [None if self.returned is None else self.returned[samples]]
+        given += [None if state is None else state[:, samples] for state in self.final]
+        reached = [(output, part) for output, part in zip(outputs, given, strict=False) if part is not None]
+        names = list(self.weights)
+        gradients = torch.autograd.grad(
+            [output for output, _ in reached],
+            [parameters[name] for name in names],
+            [part for _, part in reached],
+            materialize_grads=True,
+        )
+        return dict(zip(names, gradients, strict=True))
+
     def _run(self) -> dict[str, Factors]:
-        module, inputs, gradient = self.module, self.inputs, self.gradient
+        module, inputs, gradient = self.module, self.inputs, self.returned
         directions = (False, True) if module.bidirectional else (False,)
         layers, masks = [], []
         for layer in range(module.num_layers):
@@ -126,7 +164,7 @@ class _Replay:
         return factors
 
 
-class _Replayed:
+class _Replayed(AnyFactors):
     """One weight's factors in a replay that may be still to come."""
 
     holds_rows = True
@@ -138,6 +176,14 @@ class _Replayed:
         self.rank = min(replay.weights[name].shape)
 
     @property
+    def reached(self) -> bool:
+        return self._replay.reached
+
+    @property
+    def device(self) -> torch.device:
+        return self._replay.inputs.device
+
+    @property
     def inputs(self) -> torch.Tensor:
         return self._replay.factors()[self._name].inputs
 
@@ -146,7 +192,7 @@ class _Replayed:
         return self._replay.factors()[self._name].adjoints
 
     def gradient(self, samples: torch.Tensor) -> torch.Tensor:
-        return self._replay.factors()[self._name].gradient(samples)
+        return self._replay.gradient(self._name, samples)
 
     def sample_gradients(self, with_bias: bool) -> torch.Tensor:
         return self._replay.factors()[self._name].sample_gradients(with_bias)
