@@ -303,3 +303,66 @@ def test_a_resumed_monitor_ends_with_the_same_tables():
     run(range(2, 4), second, model)
     assert second.table().equals(whole.table())
     assert second.labeling_table().equals(whole.labeling_table())
+
+
+def as_before(model, x):
+    (model(x) ** 2).sum().backward()
+
+
+def frozen(model, x):
+    model[2].weight.requires_grad_(False)  # from here on
+    as_before(model, x)
+
+
+def twice_back(model, x):
+    loss = (model(x) ** 2).sum()
+    loss.backward(retain_graph=True)
+    loss.backward()
+
+
+def called_again(model, x):
+    as_before(model, x)
+    with torch.no_grad():
+        model(x)
+
+
+def in_two_calls(model, x):
+    as_before(model, x)
+    as_before(model, 2 * x)
+
+
+def not_reached(model, x):
+    model[0](x).square().sum().backward()
+
+
+def with_more_rows(model, x):
+    as_before(model, x[:, None] * torch.tensor([1.0, 0.5, -2.0], dtype=x.dtype)[:, None])
+
+
+@pytest.mark.parametrize("path", ["hooks", "fast"])
+@pytest.mark.parametrize(
+    "surprise", [as_before, frozen, twice_back, called_again, in_two_calls, not_reached, with_more_rows]
+)
+def test_a_step_that_looks_unlike_the_one_before_is_seen_as_it_is(surprise, path):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 4))
+    x, labels = torch.randn(8, 6), ["b", "a", "b", "a", "a", "b", "a", "b"]
+    mine = x[torch.tensor([label == "a" for label in labels])]
+    monitor = SpectralMonitor(model, ("gradient",), path=path)
+    steps, wanted = (as_before, as_before, surprise, as_before), {"0": [], "2": []}
+    for step in steps:
+        with monitor.observe(labels):
+            step(model, x)
+        exact = copy.deepcopy(model).double()
+        exact.zero_grad()
+        step(exact, mine.double())
+        for layer, spectra in wanted.items():
+            gradient = exact[int(layer)].weight.grad
+            if gradient is not None:
+                spectra.append(torch.linalg.svdvals(gradient).numpy())
+    monitor.end_epoch()
+    monitor.close()
+    rows = {row["layer"]: row for row in monitor.table().to_pylist() if row["group"] == "a"}
+    for layer, spectra in wanted.items():
+        assert rows[layer]["steps"] == len(spectra)
+        np.testing.assert_allclose(rows[layer]["singular_values"], np.mean(spectra, axis=0), atol=2e-6 * spectra[0][0])

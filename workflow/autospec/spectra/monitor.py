@@ -55,7 +55,7 @@ class SpectralMonitor:
         in place of the weight's: the same sums in another order, equal to rounding. Steps with
         labelings take the hooks.
     background : bool
-        Solve the spectra on a second thread.
+        Solve the spectra on a second thread too.
     everyone : bool
         Take the spectra of all samples together too, as group `all`. Where a layer is wide, they cost more
         than those of the groups.
@@ -376,10 +376,13 @@ class Step:
     def __init__(self, groups: Sequence[str], loss_scale: float = 1.0):
         labels = groups.tolist() if hasattr(groups, "tolist") else groups
         self.groups = list(map(str, labels))
-        #: The samples group by group, in the order of the groups' names.
-        self.order = sorted(range(len(self.groups)), key=self.groups.__getitem__)
-        #: Samples of each group, in the order of the groups' names.
-        self.counts = {group: self.groups.count(group) for group in sorted(set(self.groups))}
+        groups = [(self.groups.count(group), group) for group in set(self.groups)]
+        #: Samples of each group, the smallest first, so that those of equal size are neighbours.
+        self.counts = {group: count for count, group in sorted(groups)}
+        place = {group: position for position, group in enumerate(self.counts)}
+        places = [place[group] for group in self.groups]
+        #: The samples group by group, in the same order.
+        self.order = sorted(range(len(places)), key=places.__getitem__)
         self.loss_scale = loss_scale
         self.sample_losses: torch.Tensor | None = None
 

@@ -53,8 +53,8 @@ class Solver:
     ----------
     quantities : tuple of str
     background : bool
-        Solve on a second thread. The queue is bounded: a training loop that is faster than the
-        second thread waits for it.
+        Solve on a second thread. The queue is bounded: a training loop that is faster solves what has no
+        place in it.
     others : tuple
         What else takes every record (``take(record)``), on the same thread.
     """
@@ -62,11 +62,15 @@ class Solver:
     def __init__(self, quantities: tuple[str, ...], background: bool, others: tuple = ()):
         self.others = others
         self._gatherer = Gatherer(_STEPS, bool(others))
-        self._solver = StepSolver(quantities)
+        # One a thread: each has its own memory to work in.
+        self._own, self._second = StepSolver(quantities), StepSolver(quantities)
         self.epoch = Epoch()
         #: (step of the epoch, key) of the first spectrum that was not finite, or None.
         self.first_nonfinite: tuple[int, Key] | None = None
         self._bytes = 0
+        self._handed_over = self._counted = 0
+        self._solved: dict[int, tuple[dict, list[StepRecord]]] = {}
+        self._lock = threading.Lock()
         self._failure: BaseException | None = None
         self._queue: queue.Queue | None = None
         if background:
@@ -105,6 +109,7 @@ class Solver:
         """
         self._hand_over()
         if self._queue is not None:
+            self._help()
             self._queue.join()
         self._raise_failure()
         self._gatherer.forget()
@@ -122,10 +127,30 @@ class Solver:
     def _hand_over(self) -> None:
         batch, self._bytes = self._gatherer.take(), 0
         self._raise_failure()
-        if batch.records and self._queue is None:
-            self._take(batch)
-        elif batch.records:
-            self._queue.put(batch)
+        if not batch.records:
+            return
+        number, self._handed_over = self._handed_over, self._handed_over + 1
+        if self._queue is None:
+            self._take(number, batch, self._own)
+        elif self.others:
+            self._queue.put((number, batch))
+        else:
+            try:
+                self._queue.put_nowait((number, batch))
+            except queue.Full:
+                self._take(number, batch, self._own)
+
+    def _help(self) -> None:
+        """Solve what waits in the queue, until nothing does; what else takes records takes them in order."""
+        while not self.others and self._failure is None:
+            try:
+                number, batch = self._queue.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                self._take(number, batch, self._own)
+            finally:
+                self._queue.task_done()
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
@@ -134,25 +159,37 @@ class Solver:
 
     def _work(self, waiting: queue.Queue) -> None:
         while True:
-            batch = waiting.get()
+            given = waiting.get()
             try:
-                if batch is None:
+                if given is None:
                     return
-                self._take(batch)
+                self._take(*given, self._second)
             except BaseException as failure:
                 self._failure = failure
             finally:
                 waiting.task_done()
 
-    def _take(self, batch: Batch) -> None:
-        epoch, records = self.epoch, batch.records
-        with torch.no_grad():
-            solved = self._solver.solve(batch)
-            for other in self.others:
-                for record in records:
-                    other.take(record)
-        self._gatherer.give_back(batch)
-        bad = []
+    def _take(self, number: int, batch: Batch, solver: StepSolver) -> None:
+        solved, records = {}, []
+        try:
+            with torch.no_grad():
+                solved = solver.solve(batch)
+                for other in self.others:
+                    for record in batch.records:
+                        other.take(record)
+            self._gatherer.give_back(batch)
+            records = batch.records
+        finally:
+            with self._lock:
+                self._solved[number] = solved, records
+                # In their order, whoever was first: sums in another order would differ in their last digits.
+                while self._counted in self._solved:
+                    self._add(*self._solved.pop(self._counted))
+                    self._counted += 1
+
+    def _add(self, solved: dict, records: list[StepRecord]) -> None:
+        """Add the spectra of some steps to the epoch's."""
+        epoch, bad = self.epoch, []
         for key, parts in solved.items():
             for steps, values in parts:
                 epoch.running.setdefault(key, RunningSpectrum()).add(values)

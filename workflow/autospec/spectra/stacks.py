@@ -7,6 +7,7 @@ Indices: s steps, n samples, t rows a sample, g groups of m rows, p inputs, q ou
 """
 
 import dataclasses
+import itertools
 
 import torch
 
@@ -15,7 +16,7 @@ from autospec.spectra.gather import ALL, Stacked
 from autospec.spectra.workspace import Workspace
 
 # Doubles of a layer's rows held at a time: few enough to stay near the core that works on them.
-_BLOCK = 2**18
+_BLOCK = 2**19
 
 Key = tuple[str, str, str]
 
@@ -50,18 +51,15 @@ class Family:
 
 
 def families(counts: dict[str, int]) -> list[Family]:
-    """Everyone, if wanted; then all groups together where their sizes are equal, else each alone.
+    """Everyone, if wanted; then neighbouring groups of equal size together.
 
     `counts` has the samples of each group, in the order in which they lie, and then those of ALL.
     """
-    groups = [group for group in counts if group != ALL]
     found = [Family([ALL], 0, counts[ALL])] if ALL in counts else []
-    if len({counts[group] for group in groups}) == 1:
-        return [*found, Family(groups, 0, counts[groups[0]])]
     first = 0
-    for group in groups:
-        found.append(Family([group], first, counts[group]))
-        first += counts[group]
+    for size, groups in itertools.groupby((group for group in counts if group != ALL), key=counts.__getitem__):
+        found.append(Family(list(groups), first, size))
+        first = found[-1].span.stop
     return found
 
 

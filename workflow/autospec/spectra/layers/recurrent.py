@@ -1,9 +1,10 @@
 """nn.RNN, LSTM and GRU: adjoints replayed from what a fused kernel lets one see.
 
-Fused recurrent kernels hide the gates. Where only gradients are asked for, an LSTM's own kernel is run again
-on the samples of a group, forward and backward, which on a processor costs less than any replay. Else: But the hidden states of the last layer are its output, and
+Fused recurrent kernels hide the gates. But the hidden states of the last layer are its output, and
 from a layer's inputs and hidden states all gates come in one product; then follows the reverse
 recursion from the gradient that reached the output. Layers below the last are run again for theirs.
+Where only gradients are asked for, an LSTM's own kernel is run again on each group's samples, forward and
+backward, which on a processor costs less than a replay.
 Indices: n samples, t time steps, p inputs, h hidden units, k gates a unit (1, 4 or 3).
 """
 
