@@ -101,6 +101,22 @@ def test_no_subject_stands_in_the_report_or_a_figure(finished):
         assert not [subject for subject in subjects if subject in text], path
 
 
+def test_snakemakes_own_report_holds_every_figure_with_its_caption_and_its_place(copied, snakemake, finished):
+    configuration = copied / "config" / "test.yaml"
+    snakemake(copied, finished, "--configfile", configuration, "--report", "own.html")
+    text = (finished / "own.html").read_text(encoding="utf-8")
+    figures = [path for path in (finished / "results" / "test" / "figures").rglob("*.svg")]
+    captions = copied / "workflow" / "report"
+    for path in figures:
+        assert f'"results/test/figures/{path.parent.name}/{path.name}": {{"name": "{path.name}"' in text
+        kind = "conditions" if path.parent.name in ("tasks", "activations", "shapes") else path.parent.name
+        start = " ".join((captions / f"{kind}.rst").read_text(encoding="utf-8").split())[:40]
+        assert f'"caption": "<p>{start}' in text, path
+    for category in ("Where groups differ", "Spectra over training", "People and data", "Every network"):
+        assert f'"{category}": {{' in text
+    assert '"labels": {"run": "data-fmri_model-lstm_task-autoencoding_activation-tanh_shape-base"}' in text
+
+
 def test_every_job_leaves_a_log_and_a_benchmark(finished):
     for rule in ("simulate_freesurfer", "preprocess", "pair", "split", "train", "test_groups", "claims", "report"):
         folder = finished / "logs" / "results" / "test" / rule

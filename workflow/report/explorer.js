@@ -78,11 +78,13 @@ function look(group, run) {
 
 function draw(curves, run, quantity) {
   const drawing = element("drawing");
-  const [left, right, top, bottom] = [64, 620, 34, 310];
+  const width = Math.max(280, element("drawing").parentElement.clientWidth);
+  const [left, right, top, bottom] = [64, width - 12, 34, 310];
+  drawing.setAttribute("viewBox", `0 0 ${width} 360`);
   const positive = curves.flatMap((curve) => curve.points.flatMap((p) => [p.mean, p.low, p.high])).filter((v) => v > 0);
   drawing.replaceChildren();
   if (!positive.length) {
-    drawing.append(svg("text", { x: 320, y: 180, "text-anchor": "middle" }, "Every singular value is 0 here."));
+    drawing.append(svg("text", { x: width / 2, y: 180, "text-anchor": "middle" }, "Every singular value is 0 here."));
     return;
   }
   const axis = ticks(Math.min(...positive), Math.max(...positive));
@@ -107,7 +109,7 @@ function draw(curves, run, quantity) {
     drawing.append(svg("polyline", { points: line.join(" "), fill: "none", stroke: colour, "stroke-width": 2, "stroke-dasharray": dash }));
     for (const p of points)
       drawing.append(svg("circle", { cx: x(p.index), cy: y(p.mean), r: 4, fill: number === 1 ? "#fff" : colour, stroke: colour, "stroke-width": 2, "data-group": curve.group, "data-index": p.index }));
-    const at = left + 150 * number;
+    const at = 8 + ((width - 16) / 3) * number;
     drawing.append(svg("line", { x1: at, x2: at + 26, y1: 14, y2: 14, stroke: colour, "stroke-width": 2, "stroke-dasharray": dash }));
     drawing.append(svg("text", { x: at + 32, y: 18, fill: "#333" }, curve.group === "all" ? "everyone" : curve.group));
   });
@@ -188,5 +190,6 @@ function update() {
 }
 
 for (const name of CHOICES) element(name).addEventListener("change", update);
+addEventListener("resize", update);
 update();
 document.documentElement.dataset.ready = "yes";

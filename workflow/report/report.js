@@ -71,7 +71,7 @@ function show(number) {
   large.alt = small.alt;
   dialog.querySelector("h2").textContent = figure.dataset.title;
   dialog.querySelector("p").textContent = figure.closest(".kind").querySelector(".caption").textContent;
-  width = 100;
+  width = innerWidth < 640 ? 250 : 100;
   scale(0);
   dialog.querySelector(".sheet").scrollTo(0, 0);
 }
