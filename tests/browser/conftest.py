@@ -4,7 +4,7 @@ import chromium
 import pytest
 
 # The same results that the report's own tests read.
-from figures.conftest import comparisons, group_tables, levels, records, report_inputs, subjects  # noqa: F401
+from figures.conftest import comparisons, diverged, group_tables, levels, records, report_inputs, subjects  # noqa: F401
 
 from autospec.figures.groups import draw_groups
 from autospec.figures.learning import draw_learning

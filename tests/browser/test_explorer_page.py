@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from autospec.report.explorer import write_explorer
 from autospec.tables import read_json, read_tsv
 
 FIELDS = ("dataset", "model", "task", "activation", "shape", "layer", "quantity", "epoch")
@@ -114,3 +115,12 @@ def test_what_is_no_test_is_not_called_one(explorer):
 def test_simulated_data_are_called_so(explorer):
     assert not explorer.run("document.getElementById('simulated').hidden")
     assert "Simulated data" in explorer.run("document.getElementById('simulated').textContent")
+
+
+def test_where_every_training_diverged_the_page_says_so(page, diverged, repository, tmp_path):  # noqa: F811
+    template = repository / "workflow" / "report" / "explorer.html.j2"
+    write_explorer(tmp_path / "explorer.html", template, records=diverged[0], groups=[diverged[1] / "overall.json"])
+    page.open(tmp_path / "explorer.html")
+    assert page.console == []
+    assert page.run("document.getElementById('title').textContent").startswith("Every training diverged")
+    assert page.run("document.getElementById('choices').hidden")

@@ -158,7 +158,7 @@ function tabulate(curves, run, layer, quantity, epoch) {
 function sayTest(run, layer, quantity) {
   if (!run.test) return "No test of groups was configured for this network.";
   if (quantity !== "gradient") return "Groups are tested on the gradient alone; choose it under Quantity.";
-  if (run.test.p === null) return "Nothing could be tested: every cell is the same under every relabelling.";
+  if (run.test.p === null) return run.test.why;
   const start = run.test.exact
     ? `Swaps within matched pairs, ${run.test.labelings} labelings: p = ${showP(run.test.p)} over all layers.`
     : `Descriptive only, since training used the labels: the truth's rank among ${run.test.labelings} labelings is ${showP(run.test.p)} over all layers, and no test.`;
@@ -189,7 +189,12 @@ function update() {
   tabulate(curves, run, layer, quantity, epoch);
 }
 
-for (const name of CHOICES) element(name).addEventListener("change", update);
-addEventListener("resize", update);
-update();
+if (data.runs.length) {
+  for (const name of CHOICES) element(name).addEventListener("change", update);
+  addEventListener("resize", update);
+  update();
+} else {
+  element("choices").hidden = true;
+  element("title").textContent = "Every training diverged: there is nothing to draw";
+}
 document.documentElement.dataset.ready = "yes";

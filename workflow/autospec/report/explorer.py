@@ -11,6 +11,7 @@ import pandas as pd
 from autospec.figures.frames import finished, layers_in_order, over_seeds, read_spectra
 from autospec.figures.style import ALL, OTHER, REFERENCE
 from autospec.report.render import write_page
+from autospec.statistics.swaps import why_untested
 from autospec.tables import IDENTITY, read_json, read_tsv
 
 QUANTITIES = ("gradient", "activation", "adjoint", "weight", "update")
@@ -144,8 +145,10 @@ def _test(test: dict, epochs: list[int], indices: int) -> dict:
         return short.astype(object).where(short.notna(), None).values.tolist()
 
     by_epoch = test["epochs"][test["epochs"]["epoch"].isin(epochs)]
+    p = test["overall"]["spectra"]["p"]
     return overall | {
-        "p": test["overall"]["spectra"]["p"],
+        "p": p,
+        "why": why_untested(test["overall"]) if p is None else "",
         "layers": rows(test["layers"], ["statistic", "layer", "p", "q", "strongest_index", "effect"]),
         "cells": rows(test["cells"], ["statistic", "layer", "index", "p", "q", "effect"]),
         "epochs": rows(by_epoch, ["statistic", "layer", "epoch", "index", "p_map"]),
