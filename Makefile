@@ -52,8 +52,8 @@ test-browser: $(READY)
 
 test-slurm: $(READY)
 	@test "$$(id -u)" = 0 || { echo "make test-slurm needs root: it installs and starts a SLURM." >&2; exit 1; }
-	command -v slurmctld >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
-		apt-get install -y -qq --no-install-recommends slurm-wlm munge >/dev/null; }
+	command -v slurmctld >/dev/null || { apt-get update -qq -o Acquire::Retries=3 && DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y -qq -o Acquire::Retries=3 --no-install-recommends slurm-wlm munge >/dev/null; }
 	.venv/bin/python -m pytest tests/slurm
 
 $(READY): requirements.lock

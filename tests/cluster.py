@@ -1,4 +1,4 @@
-"""A real SLURM of one node, with a GPU in name only, for the tests; it needs root."""
+"""A real SLURM of one node, with GPUs in name only, for the tests; it needs root."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ from pathlib import Path
 CONFIGURATION = Path(__file__).parent / "slurm" / "slurm.conf"
 #: The job step drops SLURM's environment variables, so the configuration must lie here.
 ETC = Path("/etc/slurm")
-GRES = "NodeName=localhost Name=gpu Type=h200 File=/dev/null\n"
+GRES = "NodeName=localhost Name=gpu Type=h200 File=/dev/null\nNodeName=localhost Name=gpu Type=h200 File=/dev/zero\n"
 FIELDS = ("JobID", "State", "Comment", "STDOUT", "Partition", "tres-per-job", "TimeLimit", "MinMemory")
 
 
@@ -55,22 +55,33 @@ class Cluster:
         wait_for(lambda: self.ask("sinfo", "--noheader", "--format=%T").splitlines()[0] == "idle", "an idle node")
 
     def stop(self) -> None:
-        self.ask("scancel", "--user=root", check=False)
-        wait_for(lambda: not self.ask("squeue", "--noheader", check=False), "the end of the last jobs")
+        self.clear()
         for name in ("slurmctld", "slurmd"):
-            self._kill(name)
+            self._end(name, signal.SIGKILL)
         for name in ("slurm.conf", "gres.conf"):
             (ETC / name).unlink()
+
+    def clear(self) -> None:
+        """End what runs and waits, and bring back what a test took away."""
+        if not Path(f"/proc/{self._process('slurmctld')}").exists():
+            self.start_controller()
+        self.ask("scancel", "--user=root")
+        self.ask("scontrol", "update", "nodename=localhost", "state=resume", check=False)  # refused where it is up
+        wait_for(lambda: not self.ask("squeue", "--noheader"), "the end of the last jobs", 90)
 
     def start_controller(self) -> None:
         self.ask("slurmctld")
 
-    def kill_controller(self) -> None:
-        self._kill("slurmctld")
+    def stop_controller(self) -> None:
+        """Stop it as for a restart: it saves its state, which a killed one does only every few seconds."""
+        self._end("slurmctld", signal.SIGTERM)
 
-    def _kill(self, name: str) -> None:
-        process = int((self.folder / f"{name}.pid").read_text())
-        os.kill(process, signal.SIGKILL)
+    def _process(self, name: str) -> int:
+        return int((self.folder / f"{name}.pid").read_text())
+
+    def _end(self, name: str, how: signal.Signals) -> None:
+        process = self._process(name)
+        os.kill(process, how)
         wait_for(lambda: not Path(f"/proc/{process}").exists(), f"the end of {name}")
 
     def jobs(self, folder: Path, name: str = "") -> list[Job]:
@@ -93,7 +104,7 @@ class Cluster:
         return subprocess.run(command, check=check, text=True, stdin=subprocess.DEVNULL, **quiet).stdout.strip()
 
 
-def wait_for(condition, what: str, seconds: float = 300):
+def wait_for(condition, what: str, seconds: float = 120):
     """Wait until `condition()` gives something, and give that."""
     end = time.monotonic() + seconds
     while not (found := condition()):

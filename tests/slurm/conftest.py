@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -36,45 +37,65 @@ def cluster(tmp_path_factory):
     cluster.stop()
 
 
-@pytest.fixture(scope="session")
-def submit(cluster, repository, tmp_path_factory):
-    """Start Snakemake with the profile: ``submit(folder, *arguments)`` gives the process, which logs in the folder."""
-    cache = tmp_path_factory.mktemp("cache")
-    started = []
+@pytest.fixture(autouse=True)
+def clear(cluster, submit):
+    """Leave nothing at work for the next test, where one has failed."""
+    yield
+    submit.stop()
+    cluster.clear()
 
-    def start(folder: Path, *arguments: str) -> subprocess.Popen:
+
+class Submit:
+    """Starts Snakemake with the profile: ``submit(folder, *arguments)`` gives the process, which logs in the folder."""
+
+    def __init__(self, repository: Path, cache: Path):
+        self.repository = repository
+        self.cache = {"XDG_CACHE_HOME": str(cache)}
+        self.started = []
+
+    def __call__(self, folder: Path, *arguments: str, python=sys.executable, variables=os.environ) -> subprocess.Popen:
         command = [
-            Path(sys.executable).with_name("snakemake"), *arguments, "--profile", "slurm", "--directory", folder,
+            python, "-m", "snakemake", *arguments, "--profile", "slurm", "--directory", folder,
             "--configfile", "config/test.yaml", *OFTEN,
         ]  # fmt: skip
         with open(folder / "output.txt", "a", encoding="utf-8") as output:
             process = subprocess.Popen(
-                list(map(str, command)), cwd=repository, env=os.environ | {"XDG_CACHE_HOME": str(cache)},
+                list(map(str, command)), cwd=self.repository, env=variables | self.cache,
                 stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # heard where the tests ignore it
             )  # fmt: skip
-        started.append(process)
+        self.started.append(process)
         return process
 
-    yield start
-    for process in started:
-        process.kill()  # where a test has failed
+    @staticmethod
+    def finish(process: subprocess.Popen, folder: Path, seconds: float) -> None:
+        """Wait for a process, and check that it ended well."""
+        try:
+            code = process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            code = f"none within {seconds} s"
+        assert code == 0, f"exit code {code}\n" + (folder / "output.txt").read_text(encoding="utf-8")[-6000:]
+
+    def stop(self) -> None:
+        """Kill what is still at work."""
+        for process in self.started:
+            process.kill()
+            process.wait()
+        self.started.clear()
 
 
 @pytest.fixture(scope="session")
-def finish():
-    """Wait for a Snakemake of `submit` and check that it ended well."""
-
-    def wait(process: subprocess.Popen, folder: Path) -> None:
-        assert process.wait(timeout=1800) == 0, (folder / "output.txt").read_text(encoding="utf-8")[-6000:]
-
-    return wait
+def submit(cluster, repository, tmp_path_factory):
+    submit = Submit(repository, tmp_path_factory.mktemp("cache"))
+    yield submit
+    submit.stop()
 
 
 @pytest.fixture(scope="session")
-def quiet(submit, finish, tmp_path_factory) -> Path:
+def quiet(submit, tmp_path_factory) -> Path:
     """A folder, its path with a space and a letter outside ASCII, where the test configuration ran to its end."""
     folder = tmp_path_factory.mktemp("cluster") / "Zoë's results"
     folder.mkdir()
     gpu = ("--set-resources", "train:gpu=1", "train:slurm_partition=gpu")
-    finish(submit(folder, *gpu), folder)
+    submit.finish(submit(folder, *gpu), folder, 1200)
     return folder

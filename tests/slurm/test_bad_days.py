@@ -1,6 +1,7 @@
 """What goes wrong on clusters: each bad day ends with the bytes of a quiet run, and no job runs more than it must."""
 
 import shutil
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +30,7 @@ def training(folder: Path) -> psutil.Process:
             except psutil.Error:
                 continue
 
-    return wait_for(find, f"a training in {folder}")
+    return wait_for(find, f"a training in {folder}", 180)
 
 
 @pytest.fixture
@@ -45,11 +46,11 @@ def prepared(quiet, tmp_path):
 
 
 @pytest.fixture
-def check(cluster, quiet, submit, finish):
+def check(cluster, quiet, submit):
     """Wait for the end, compare with the quiet run, and give the states of the jobs by their rule, in order."""
 
     def done(process, folder):
-        finish(process, folder)
+        submit.finish(process, folder, 240)
         made = contents(folder, *MADE)
         assert made == contents(quiet, *MADE) and TARGET in made
         states = {}
@@ -117,10 +118,23 @@ def test_jobs_outlive_the_controller(cluster, submit, check, prepared):
     folder = prepared("controller")
     run = submit(folder, TARGET)
     process = training(folder)
-    cluster.kill_controller()
+    cluster.stop_controller()
     process.wait(timeout=120)  # the job comes to its end with nobody to tell
+    output = folder / "output.txt"
+    wait_for(lambda: "SLURM does not answer" in output.read_text(encoding="utf-8"), "a question to the controller")
     cluster.start_controller()
     assert check(run, folder) == {"train": ["COMPLETED"], "test_groups": ["COMPLETED"]}
+
+
+def test_an_interrupted_snakemake_cancels_its_jobs(cluster, submit, check, prepared):
+    folder = prepared("interrupted")
+    run = submit(folder, TARGET)
+    training(folder)
+    run.send_signal(signal.SIGINT)  # Ctrl-C
+    assert run.wait(timeout=120) != 0
+    wait_for(lambda: [job.state for job in cluster.jobs(folder)] == ["CANCELLED"], "the end of the job")
+    found = check(submit(folder, TARGET), folder)
+    assert found == {"train": ["CANCELLED", "COMPLETED"], "test_groups": ["COMPLETED"]}
 
 
 def test_a_killed_snakemake_is_started_again_when_its_jobs_have_ended(cluster, repository, submit, check, prepared):

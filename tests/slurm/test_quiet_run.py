@@ -1,4 +1,4 @@
-"""The test configuration through the profile, on a real cluster of one node with a GPU in name only."""
+"""The test configuration through the profile, on a real cluster of one node with GPUs in name only."""
 
 from collections import Counter
 

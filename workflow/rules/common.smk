@@ -10,6 +10,7 @@ from snakemake.logging import logger
 ROOT = Path(workflow.current_basedir.get_path_or_uri(secret_free=False)).parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
 
+import patience
 from autospec import configuration, grid, inputs
 from autospec.errors import InputError
 from autospec.imports import library_files
@@ -38,6 +39,7 @@ DOWNLOADS = {
 }
 
 if workflow.is_main_process:
+    patience.install()
     logger.info(
         f"{len(RUNS)} networks from {config['seeds']} seeds each: {len(RUNS) * config['seeds']} trainings."
     )
