@@ -289,3 +289,13 @@ def test_mixed_precision_learns_what_full_precision_does_within_its_rounding(pre
         assert read_parquet(folder / "spectra.parquet").schema.equals(SPECTRA)
     assert not np.array_equal(*losses)
     np.testing.assert_allclose(losses[1], losses[0], rtol=0.03)
+
+
+@pytest.mark.parametrize("most", [0.0, 1.0])
+def test_a_run_says_in_its_log_when_labelings_took_more_than_their_share(
+    prepared_files, tmp_path, monkeypatch, caplog, most
+):
+    monkeypatch.setattr(runs, "_MOST_FOR_LABELINGS", most)
+    train(prepared_files((10,)), tmp_path / "out", seeds=(0,))
+    said = [record.getMessage() for record in caplog.records if "labelings took" in record.getMessage()]
+    assert len(said) == (most == 0) and all("`labelings_every` (now 1)" in text for text in said)

@@ -25,6 +25,7 @@ from autospec.training.prepare import prepare
 logger = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN_CHECKPOINTS = 10.0
+_MOST_FOR_LABELINGS = 0.5
 _FILES = ("spectra.parquet", "labelings.parquet", "directions.parquet", "metrics.parquet", "run.json")
 
 
@@ -137,6 +138,14 @@ def _train_one(
             saved = time.perf_counter()
     if run.diverged:
         logger.warning("seed %d diverged in epoch %d", settings["seed"], run.epoch)
+    labelings = run.monitor.seconds["labelings"]
+    if labelings > _MOST_FOR_LABELINGS * run.seconds:
+        logger.warning(
+            "seed %d: labelings took %.0f %% of the time; a larger `labelings_every` (now %d) or fewer `labelings` "
+            "(now %d) take less",
+            *(settings["seed"], 100 * labelings / run.seconds, settings["statistics"]["labelings_every"]),
+            settings["statistics"]["labelings"],
+        )
     write_parquet(run.monitor.table(), store / "spectra.parquet")
     write_parquet(run.monitor.labeling_table(), store / "labelings.parquet")
     write_parquet(run.monitor.direction_table(), store / "directions.parquet")
