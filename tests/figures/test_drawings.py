@@ -224,6 +224,16 @@ def test_dots_stand_at_the_cells_that_are_significant_in_the_whole_map(drawings,
         )
 
 
+def test_epochs_without_labelings_stay_grey_and_the_others_in_their_place(records, group_tables, tmp_path):
+    folder = group_tables["autoencoding"]
+    tests = pd.read_csv(folder / "epochs.tsv", sep="\t")
+    tests[tests["epoch"].isin([2, 5])].to_csv(tmp_path / "epochs.tsv", sep="\t", index=False)
+    figure, _ = draw_epochs(records["autoencoding"], tmp_path / "epochs.tsv", folder / "overall.json")
+    mesh = next(c for c in maps(figure)[2].collections if isinstance(c, QuadMesh)).get_array()
+    assert mesh.shape[1] == 6
+    assert [column for column in range(6) if not np.ma.getmaskarray(mesh)[:, column].all()] == [1, 4]
+
+
 def test_trajectories_are_means_over_seeds_with_the_interval_of_the_mean(drawings, records):
     figure, table = drawings["trajectories"]
     frame = rows(records["autoencoding"], "spectra")

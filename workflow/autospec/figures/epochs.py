@@ -71,13 +71,14 @@ def draw_epochs(
     if record["simulated"]:
         style.mark_simulated(figure)
     axes = figure.subplots(len(order), len(looks), sharex=True, squeeze=False)
+    trained = sorted(table["epoch"].unique())
     for row, layer in zip(axes, order, strict=True):
         of_layer = table[table["layer"] == layer]
         both = of_layer.loc[of_layer["panel"].isin((reference, other)), "value"]
         both = both[np.isfinite(both)]
         limits = (both.min(), both.max()) if len(both) else (0.0, 1.0)
         for axis, (name, (_, colours)) in zip(row, looks.items(), strict=True):
-            _map(figure, axis, of_layer[of_layer["panel"] == name], colours, limits)
+            _map(figure, axis, of_layer[of_layer["panel"] == name], trained, colours, limits)
         row[0].set_ylabel("index")
         row[0].set_title(layer, loc="left", fontweight="bold", fontsize=6.5)
     for axis, (heading, _) in zip(axes[0], looks.values(), strict=True):
@@ -90,9 +91,10 @@ def draw_epochs(
     return figure, table.assign(simulated=record["simulated"])
 
 
-def _map(figure, axis, panel: pd.DataFrame, colours, limits: tuple[float, float]) -> None:
+def _map(figure, axis, panel: pd.DataFrame, epochs: list[int], colours, limits: tuple[float, float]) -> None:
     axis.set_facecolor(style.MISSING)
-    grid = panel.pivot(index="index", columns="epoch", values="value")
+    # All maps share their epochs, also those in which no labelings were observed.
+    grid = panel.pivot(index="index", columns="epoch", values="value").reindex(columns=epochs)
     values = np.ma.masked_invalid(grid.to_numpy(dtype=float))
     if values.count():
         reach = float(np.abs(values).max()) or 1.0
@@ -124,7 +126,7 @@ def _note(tests: pd.DataFrame, summary: dict) -> str:
     return "\n".join(
         [
             f"{group_sentence(summary)} Spectra: geometric means over {summary['seeds']} training(s), the same "
-            "colours in both groups. F: Frobenius norm. Grey: no such index, or constant over labelings.",
+            "colours in both groups. F: Frobenius norm. Grey: no such index, constant over labelings, or no labelings observed.",
             f"Families of the dots: {named}.",
         ]
     )
