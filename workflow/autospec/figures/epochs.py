@@ -126,7 +126,8 @@ def _note(tests: pd.DataFrame, summary: dict) -> str:
     return "\n".join(
         [
             f"{group_sentence(summary)} Spectra: geometric means over {summary['seeds']} training(s), the same "
-            "colours in both groups. F: Frobenius norm. Grey: no such index, constant over labelings, or no labelings observed.",
+            "colours in both groups. F: Frobenius norm. Grey: no such index, constant over labelings, or no labelings "
+            "observed.",
             f"Families of the dots: {named}.",
         ]
     )
