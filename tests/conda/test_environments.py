@@ -4,41 +4,24 @@ The environments come from a local channel of the packages in the lock, not from
 packages beside it to its jobs, so it is started from an environment that holds Snakemake alone.
 """
 
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-import yaml
-
-HERE = Path(__file__).parent
-ACTIVATE = 'export CONDA_PREFIX="$1" PATH="$1/bin:$PATH"\n'
+from environments import environment, make_conda
 
 
 @pytest.fixture(scope="module")
 def conda(tmp_path_factory) -> Path:
     """A folder with the command `conda`, the channel behind it and the launcher's environment."""
-    folder = tmp_path_factory.mktemp("conda")
-    subprocess.run([sys.executable, HERE / "channel.py", folder / "channel"], check=True)
-    (folder / "bin").mkdir()
-    (folder / "bin" / "activate").write_text(ACTIVATE)
-    command = folder / "bin" / "conda"
-    parts = " ".join(f"'{part}'" for part in (sys.executable, HERE / "conda.py", folder / "channel", folder))
-    command.write_text(f'#!/bin/sh\nexec {parts} "$@"\n')
-    command.chmod(0o755)
-    wanted = folder / "launcher.yaml"
-    wanted.write_text(yaml.safe_dump({"dependencies": ["python", "snakemake", "jsonschema", "pyyaml"]}))
-    subprocess.run([command, "env", "create", "--file", wanted, "--prefix", folder / "launcher"], check=True)
-    return folder
+    return make_conda(tmp_path_factory.mktemp("conda"))
 
 
 @pytest.fixture
 def launch(conda, tmp_path):
     """Run Snakemake with `--sdm conda` from its own environment: ``launch(repository, *arguments)``."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "CONDA"))}
-    environment |= {"PATH": f"{conda / 'bin'}:{os.environ['PATH']}", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    variables = environment(conda) | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
 
     def run(repository: Path, *arguments: str) -> subprocess.CompletedProcess:
         command = [
@@ -47,7 +30,7 @@ def launch(conda, tmp_path):
             "--configfile", repository / "config" / "test.yaml",
         ]  # fmt: skip
         return subprocess.run(
-            list(map(str, command)), cwd=tmp_path, env=environment, text=True,
+            list(map(str, command)), cwd=tmp_path, env=variables, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
 

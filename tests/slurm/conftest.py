@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -68,13 +69,15 @@ class Submit:
         return process
 
     @staticmethod
-    def finish(process: subprocess.Popen, folder: Path, seconds: float) -> None:
-        """Wait for a process, and check that it ended well."""
-        try:
-            code = process.wait(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            code = f"none within {seconds} s"
-        assert code == 0, f"exit code {code}\n" + (folder / "output.txt").read_text(encoding="utf-8")[-6000:]
+    def finish(process: subprocess.Popen, folder: Path, seconds: float = 240) -> None:
+        """Wait for a process that says something every few minutes, and check that it ended well."""
+        output = folder / "output.txt"
+        while (code := process.poll()) is None:
+            if time.time() - output.stat().st_mtime > seconds:
+                code = f"none; silent for {seconds} s"
+                break
+            time.sleep(0.5)
+        assert code == 0, f"exit code {code}\n" + output.read_text(encoding="utf-8")[-6000:]
 
     def stop(self) -> None:
         """Kill what is still at work."""
@@ -97,5 +100,5 @@ def quiet(submit, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("cluster") / "Zoë's results"
     folder.mkdir()
     gpu = ("--set-resources", "train:gpu=1", "train:slurm_partition=gpu")
-    submit.finish(submit(folder, *gpu), folder, 1200)
+    submit.finish(submit(folder, *gpu), folder)
     return folder

@@ -50,7 +50,7 @@ def check(cluster, quiet, submit):
     """Wait for the end, compare with the quiet run, and give the states of the jobs by their rule, in order."""
 
     def done(process, folder):
-        submit.finish(process, folder, 240)
+        submit.finish(process, folder)
         made = contents(folder, *MADE)
         assert made == contents(quiet, *MADE) and TARGET in made
         states = {}
