@@ -59,6 +59,7 @@ class Submit:
             python, "-m", "snakemake", *arguments, "--profile", "slurm", "--directory", folder,
             "--configfile", "config/test.yaml", *OFTEN,
         ]  # fmt: skip
+        (folder / "output.txt").touch()  # now, also where it is there already
         with open(folder / "output.txt", "a", encoding="utf-8") as output:
             process = subprocess.Popen(
                 list(map(str, command)), cwd=self.repository, env=variables | self.cache,
