@@ -61,12 +61,13 @@ def _labelings(task, noise):
                     values = decay * np.exp(effect + 0.1 * noise.standard_normal(rank))
                     norm = float(np.sqrt((values**2).sum()))
                     rows.append(
-                        (epoch, labeling, layer, depth, "gradient", group, 4, norm, np.sort(values)[::-1])
+                        (epoch, labeling, layer, depth, "gradient", group, 4, norm, np.sort(values)[::-1],
+                         values.sum(), values.max() / values.sum(), 3.0 + effect, (norm / values.max()) ** 2)
                     )
         for labeling in range(LABELINGS_DRAWN):
             for group in GROUPS:
                 loss = [0.5 + 0.1 * (labeling == 0 and group == GROUPS[1]) + 0.02 * noise.standard_normal()]
-                rows.append((epoch, labeling, "", -1, "loss", group, 4, None, loss))
+                rows.append((epoch, labeling, "", -1, "loss", group, 4, None, loss, *[None] * 4))
     frame = pd.DataFrame(rows, columns=LABELINGS.names)
     return pa.Table.from_pandas(frame, schema=LABELINGS, preserve_index=False)
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from torch import nn
 
 from autospec.spectra.factors import Factors
@@ -104,6 +105,12 @@ def test_the_truths_rows_repeat_the_spectra_of_the_groups():
     for row in truth[truth["quantity"] == "gradient"].itertuples():
         np.testing.assert_allclose(row.singular_values, gradients[row.layer, row.group][:6], rtol=1e-5)
         assert row.frobenius >= np.linalg.norm(row.singular_values) * (1 - 1e-6)
+        # Of all twelve values, of which six are kept.
+        whole = gradients[row.layer, row.group].astype(np.float64)
+        assert len(whole) == 12 and row.nuclear_norm == pytest.approx(whole.sum(), rel=1e-5)
+        assert row.top_share == pytest.approx(whole[0] / whole.sum(), rel=1e-5)
+        assert row.effective_rank == pytest.approx(np.exp(stats.entropy(whole)), rel=1e-5)
+        assert row.stable_rank == pytest.approx((whole**2).sum() / whole[0] ** 2, rel=1e-5)
         compared += 1
     assert compared == 4
     assert set(labelings["quantity"]) == {"gradient", "loss"}

@@ -29,6 +29,13 @@ def record(**changes):
     } | changes
 
 
+def summaries_of(s):
+    """Nuclear norm, top share, effective rank and stable rank, each by its formula."""
+    share = s / s.sum() if s.sum() else np.full(len(s), np.nan)
+    entropy = -sum(p * np.log(p) for p in share if p > 0)
+    return s.sum(), share[0], np.exp(entropy) if s.sum() else 0.0, (s**2).sum() / s[0] ** 2 if s.sum() else 0.0
+
+
 def write_labelings(path, gradients, swaps, losses, epochs=(1, 2), indices=3, shuffle=None):
     """Write `labelings.parquet` for known per-person gradients.
 
@@ -57,11 +64,12 @@ def write_labelings(path, gradients, swaps, losses, epochs=(1, 2), indices=3, sh
                             1,
                             float(np.sqrt((s**2).sum())),
                             s[:indices],
+                            *summaries_of(s),
                         )
                     )
             for name, side in zip(GROUPS, sides, strict=True):
                 mean = losses[position, side, pairs].mean()
-                rows.append((epoch, labeling, "", -1, "loss", name, 1, None, np.array([mean])))
+                rows.append((epoch, labeling, "", -1, "loss", name, 1, None, np.array([mean]), *[None] * 4))
     if shuffle is not None:
         rows = [rows[place] for place in np.random.default_rng(shuffle).permutation(len(rows))]
     write_parquet(_table(rows, LABELINGS), path)

@@ -88,7 +88,7 @@ def test_from_a_data_set_to_the_table_of_claims(run_script, make_run, tmp_path, 
             changes = {"task": task, "seed": seed, "simulated": simulated}
             folder, _ = make_run(f"{task}/seed-{seed}", labelings, spectra, **changes)
             records.setdefault(task, []).append(str(folder / "run.json"))
-    names = {name: f"{name}.tsv" for name in ("cells", "epochs", "layers", "stability", "yardsticks")}
+    names = {name: f"{name}.tsv" for name in ("cells", "epochs", "layers", "summaries", "stability", "yardsticks")}
     tested = run_script(
         "test_groups",
         {"statistics": STATISTICS},
@@ -100,7 +100,8 @@ def test_from_a_data_set_to_the_table_of_claims(run_script, make_run, tmp_path, 
     overall = read_json(tested["overall"])
     assert (overall["pairs"], overall["seeds"], overall["labelings"]) == (count, 3, 40)
     assert len(read_tsv(tested["cells"])) == 3 + 4 + 1
-    assert len(read_tsv(tested["yardsticks"])) == 3
+    assert len(read_tsv(tested["yardsticks"])) == 3 and len(read_tsv(tested["summaries"])) == 5
+    assert all((read_tsv(tested[name])["n_pairs"] == count).all() for name in names)
     assert all((read_tsv(tested[name])["simulated"] == simulated).all() for name in names)
     options = {name: STATISTICS[name] for name in ("indices", "alpha", "correction")}
     both = [*records["autoencoding"], *records["classification"]]

@@ -123,6 +123,23 @@ def test_effects_are_ratios_of_the_groups(make_run):
     assert first["effect"] == pytest.approx(np.exp(values[0] - values.mean()), rel=1e-5)
 
 
+def test_an_effects_interval_is_the_test_turned_round():
+    """Divided by an end of its interval, the truth lies at an end of the middle 95 % of the labelings."""
+    x = np.random.default_rng(6).normal(size=(400, 3)) * [0.1, 0.2, 0.05]
+    x[0] = [0.3, -0.1, 0.04]
+    keys = {"statistic": ["spectral_ratio", "spectral_ratio", "group_loss"], "layer": "a", "depth": 0}
+    losses = np.log(0.52 / 0.48)  # their difference is 0.04
+    cells = pd.DataFrame(keys | {"index": [1, 2, 0], "log_effect": [0.3, -0.1, losses]})
+    tested, _, _ = swap_test(cells, x)
+    for place, row in enumerate(tested.itertuples()):
+        centred = x[:, place] - x[:, place].mean()
+        scale = losses / 0.04 if row.statistic == "group_loss" else 1.0
+        for end, share in ((row.effect_low, 0.975), (row.effect_high, 0.025)):
+            left = (np.log(row.effect) - np.log(end)) / scale
+            assert np.mean(centred <= left) == pytest.approx(share, abs=1 / 400)
+        assert row.effect_low < row.effect < row.effect_high
+
+
 def test_a_dead_layer_is_dropped_for_all_labelings_and_counted(make_run):
     run = random_run(1)
     whole = compare_groups(dict([make_run("whole", run)]))

@@ -33,9 +33,13 @@ SPECTRA = pa.schema(
     ]
 )
 
+#: What labelings keep of the whole spectrum, by the names of `autospec.summaries.summarise`.
+SUMMARIES = ("nuclear_norm", "top_share", "effective_rank", "stable_rank")
+
 #: One row per (epoch, labeling, layer, group). `labeling` 0 is the truth; `group` is one of the
 #: two groups or `difference` (the epoch-summed difference of their gradients). Rows of quantity
-#: `loss` have no layer and hold the group's mean loss as their one value.
+#: `loss` have no layer and hold the group's mean loss as their one value. The summaries are of all singular
+#: values, of which only the leading ones stand in the row.
 LABELINGS = pa.schema(
     [
         ("epoch", pa.int32()),
@@ -47,6 +51,7 @@ LABELINGS = pa.schema(
         ("steps", pa.int32()),
         ("frobenius", pa.float64()),
         ("singular_values", _VALUES),
+        *((name, pa.float64()) for name in SUMMARIES),
     ]
 )
 

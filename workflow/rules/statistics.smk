@@ -15,6 +15,7 @@ rule test_groups:
         cells=f"{GROUP_TESTS}/cells.tsv",
         epochs=f"{GROUP_TESTS}/epochs.tsv",
         layers=f"{GROUP_TESTS}/layers.tsv",
+        summaries=f"{GROUP_TESTS}/summaries.tsv",
         stability=f"{GROUP_TESTS}/stability.tsv",
         yardsticks=f"{GROUP_TESTS}/yardsticks.tsv",
         overall=f"{GROUP_TESTS}/overall.json",

@@ -12,6 +12,7 @@ with job(snakemake):
     from autospec.statistics.epochs import compare_epochs
     from autospec.statistics.stability import stability_over_trainings
     from autospec.statistics.swaps import compare_groups
+    from autospec.statistics.whole_spectra import compare_summaries
     from autospec.statistics.yardsticks import compare_inputs
     from autospec.tables import read_json, read_tsv, write_json, write_tsv
 
@@ -24,11 +25,16 @@ with job(snakemake):
     stability = stability_over_trainings(records, options["indices"], **level)
     reference, other = paired_values(read_dataset(snakemake.input.data), pairs)
     swaps = draw_swaps(pairs, options["labelings"], options["labelings_seed"])
-    simulated = overall["simulated"]
-    write_tsv(cells.assign(simulated=simulated), snakemake.output.cells)
-    write_tsv(compare_epochs(records, options["alpha"]).assign(simulated=simulated), snakemake.output.epochs)
-    write_tsv(layers.assign(simulated=simulated), snakemake.output.layers)
-    write_tsv(stability.assign(simulated=simulated), snakemake.output.stability)
     yardsticks = compare_inputs(reference, other, swaps)
-    write_tsv(yardsticks.assign(simulated=simulated), snakemake.output.yardsticks)
-    write_json(overall | {"pairs": pairs["match"].nunique()}, snakemake.output.overall)
+    matches = pairs["match"].nunique()
+    tables = {
+        "cells": cells,
+        "epochs": compare_epochs(records, options["alpha"]),
+        "layers": layers,
+        "summaries": compare_summaries(records, **level),
+        "stability": stability,
+        "yardsticks": yardsticks,
+    }
+    for name, table in tables.items():
+        write_tsv(table.assign(n_pairs=matches, simulated=overall["simulated"]), getattr(snakemake.output, name))
+    write_json(overall | {"pairs": matches}, snakemake.output.overall)

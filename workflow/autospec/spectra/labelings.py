@@ -12,7 +12,8 @@ import torch
 
 from autospec.spectra.decompose import gram, solve_gram, solve_pair
 from autospec.spectra.factors import Factors
-from autospec.tables import LABELINGS
+from autospec.summaries import summarise
+from autospec.tables import LABELINGS, SUMMARIES
 
 # Largest block of doubles held at a time; labelings are taken in parts that fit.
 _BLOCK = 1_000_000
@@ -205,7 +206,7 @@ class EpochLabelings:
             there = masks.to(factors.adjoints.device)
             values = group_spectra(factors, there)
             norms = values.square().sum(dim=-1, keepdim=True).sqrt()
-            kept = torch.cat([norms, values[..., : self.indices]], dim=-1).cpu().numpy()
+            kept = torch.cat([norms, values], dim=-1).cpu().numpy()
             self._sums[layer] = self._sums[layer] + kept if layer in self._sums else kept
             self._differences.setdefault(layer, EpochDifference()).add(factors, there)
         if losses is not None:
@@ -218,20 +219,24 @@ class EpochLabelings:
             steps = self._differences[layer].steps
             for position, group in enumerate(self.groups):
                 means = sums[:, position] / steps
-                parts.append(_rows(epoch, steps, layer, depths[layer], "gradient", group, means[:, 0], means[:, 1:]))
-            values = self._differences[layer].spectra().cpu()
-            norms = values.square().sum(dim=-1).sqrt().numpy()
-            spectra = values[:, : self.indices].numpy()
-            parts.append(_rows(epoch, steps, layer, depths[layer], "gradient", "difference", norms, spectra))
+                parts.append(self._gradient_rows(epoch, steps, layer, depths[layer], group, means[:, 0], means[:, 1:]))
+            values = self._differences[layer].spectra().cpu().numpy()
+            norms = np.sqrt((values**2).sum(axis=-1))
+            parts.append(self._gradient_rows(epoch, steps, layer, depths[layer], "difference", norms, values))
         if self._losses.steps:
             means = self._losses.means()
             for position, group in enumerate(self.groups):
                 values = means[:, position : position + 1]
-                parts.append(_rows(epoch, self._losses.steps, "", -1, "loss", group, None, values))
+                parts.append(_rows(epoch, self._losses.steps, "", -1, "loss", group, None, values, {}))
         return pa.concat_tables(parts).unify_dictionaries()
 
+    def _gradient_rows(self, epoch, steps, layer, depth, group, norms, values) -> pa.Table:
+        summaries = summarise(values)
+        leading = values[:, : self.indices]
+        return _rows(epoch, steps, layer, depth, "gradient", group, norms, leading, summaries)
 
-def _rows(epoch, steps, layer, depth, quantity, group, norms, values) -> pa.Table:
+
+def _rows(epoch, steps, layer, depth, quantity, group, norms, values, summaries) -> pa.Table:
     count, width = values.shape
     offsets = pa.array(np.arange(count + 1) * width, pa.int32())
     spectra = pa.ListArray.from_arrays(offsets, pa.array(values.reshape(-1).astype(np.float32)))
@@ -249,5 +254,6 @@ def _rows(epoch, steps, layer, depth, quantity, group, norms, values) -> pa.Tabl
         pa.array(np.full(count, steps), pa.int32()),
         pa.nulls(count, pa.float64()) if norms is None else pa.array(norms, pa.float64()),
         spectra.cast(LABELINGS.field("singular_values").type),
+        *(pa.array(summaries[name]) if summaries else pa.nulls(count, pa.float64()) for name in SUMMARIES),
     ]
     return pa.Table.from_arrays(columns, schema=LABELINGS)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from autospec.statistics.labelings import read_labelings
-from autospec.statistics.ranks import counts_at_least, standardise
+from autospec.statistics.ranks import counts_at_least, monte_carlo_interval, standardise
 from autospec.statistics.swaps import SPECTRAL, TINY, log_floored
 
 
@@ -22,10 +22,11 @@ def compare_epochs(records, alpha=0.05):
     DataFrame
         One row a statistic (`spectral_ratio`, `gradient_difference`), layer, epoch and index (0 for the
         Frobenius norm) that varies over labelings: `estimate` (mean over seeds of the log of the groups' ratio, or
-        of the difference), `z` among the labelings, `p` by rank, and `p_map`: how often the largest |z| of the
-        statistic's whole map reaches this cell's, which holds the chance of any false cell at alpha (Westfall and
-        Young 1993); `significant` where p_map <= alpha; `family`, in words. For a network that used
-        the labels these are ranks and no p-values. No rows where every seed diverged.
+        of the difference), `z` among the labelings, `p` by rank with its Monte-Carlo interval, and `p_map`: how
+        often the largest |z| of the statistic's whole map reaches this cell's, which holds the chance of any false
+        cell at alpha (Westfall and Young 1993); `significant` where p_map <= alpha; how many `labelings` and
+        `n_seeds`; `family`, in words. For a network that used the labels these are ranks and no p-values. No rows
+        where every seed diverged.
     """
     finished = [(folder, record) for folder, record in records.items() if record["status"] == "finished"]
     keys, total = [], 0.0 if finished else np.zeros((1, 0))
@@ -37,7 +38,10 @@ def compare_epochs(records, alpha=0.05):
     z, usable = standardise(x)
     one_sided = (table["statistic"] == "gradient_difference").to_numpy()
     comparison = np.where(one_sided, z, np.abs(z))
-    table = table.assign(estimate=x[0], z=z[0], p=counts_at_least(comparison)[0] / len(x), p_map=np.nan)
+    count = counts_at_least(comparison)[0]
+    low, high = monte_carlo_interval(count, len(x))
+    table = table.assign(estimate=x[0], z=z[0], p=count / len(x), p_low=low, p_high=high, p_map=np.nan)
+    table["labelings"], table["n_seeds"] = len(x), len(finished)
     table["family"] = ""
     for statistic in SPECTRAL:
         members = np.flatnonzero((table["statistic"] == statistic) & usable)

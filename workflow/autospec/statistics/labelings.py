@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from autospec.errors import InputError
-from autospec.tables import read_parquet
+from autospec.tables import SUMMARIES, read_parquet
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,6 +20,8 @@ class LayerLabelings:
         between layers.
     frobenius : ndarray, shape (epochs, labelings)
         Norm of the difference.
+    summaries : dict of str to (ndarray, ndarray), shape (epochs, labelings)
+        Of the reference's whole spectrum and of the other's, by name.
     """
 
     depth: int
@@ -27,6 +29,7 @@ class LayerLabelings:
     other: np.ndarray
     difference: np.ndarray
     frobenius: np.ndarray
+    summaries: dict[str, tuple[np.ndarray, np.ndarray]] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +68,7 @@ def read_labelings(path, groups):
     quantity, quantities = _codes(table, "quantity")
     epoch, labeling, depth = (table[name].to_numpy() for name in ("epoch", "labeling", "depth"))
     frobenius = table["frobenius"].to_numpy()
+    summaries = {name: table[name].to_numpy() for name in SUMMARIES}
     lists = table["singular_values"].combine_chunks()
     starts = lists.offsets.to_numpy()[:-1]
     lengths = np.diff(lists.offsets.to_numpy())
@@ -100,6 +104,10 @@ def read_labelings(path, groups):
             other=spectra(other),
             difference=spectra(difference),
             frobenius=frobenius[difference],
+            summaries={
+                name: (column[reference], column[other])
+                for name, column in {**summaries, "frobenius_norm": frobenius}.items()
+            },
         )
     losses = [spectra(rows("loss", "", who))[..., 0] for who in groups]
     return Labelings(dict(sorted(result.items(), key=lambda item: item[1].depth)), *losses, epochs)

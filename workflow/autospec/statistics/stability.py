@@ -7,6 +7,7 @@ which group: with labels shuffled at random it calls 0 to 100 % of the cells sig
 import numpy as np
 import pandas as pd
 
+from autospec.statistics.conditions import FEW
 from autospec.statistics.curves import read_curves
 from autospec.statistics.effects import paired_t
 from autospec.statistics.multiplicity import adjust
@@ -14,7 +15,8 @@ from autospec.summaries import area
 
 COLUMNS = [
     "layer", "depth", "index", "mean_reference", "mean_other", "difference", "t", "p", "q", "t_corrected",
-    "p_corrected", "q_corrected", "effect", "effect_low", "effect_high", "n_seeds", "stable", "family",
+    "p_corrected", "q_corrected", "effect", "effect_low", "effect_high", "n_seeds", "few_seeds",
+    "stable", "family",
 ]  # fmt: skip
 
 
@@ -36,9 +38,9 @@ def stability_over_trainings(records, indices=10, alpha=0.05, correction="bh"):
         One row a layer and index: areas under the curve of s_k over epochs (`mean_reference`,
         `mean_other`, `difference`, means over seeds); `t`, `p`, `q` of the paired t test over
         seeds; `t_corrected`, `p_corrected`, `q_corrected` with the variance of Nadeau and Bengio,
-        times 1/J + n_test/n_train; Hedges' g_z (`effect`, `effect_low`, `effect_high`); `n_seeds`;
-        `stable` where q_corrected <= alpha; `family`, in words, that q and q_corrected belong to. No rows
-        where every seed diverged.
+        times 1/J + n_test/n_train; Hedges' g_z (`effect`, `effect_low`, `effect_high`); `n_seeds`, and
+        whether they are few (`few_seeds`); `stable` where q_corrected <= alpha; `family`, in words, that q and
+        q_corrected belong to. No rows where every seed diverged.
     """
     finished = {folder: record for folder, record in records.items() if record["status"] == "finished"}
     if not finished:
@@ -72,7 +74,7 @@ def stability_over_trainings(records, indices=10, alpha=0.05, correction="bh"):
     table["t_corrected"], table["p_corrected"] = corrected["t"], corrected["p"]
     table["q_corrected"] = adjust(corrected["p"], correction)
     table[["effect", "effect_low", "effect_high"]] = plain[["effect", "effect_low", "effect_high"]]
-    table["n_seeds"] = seeds
+    table["n_seeds"], table["few_seeds"] = seeds, seeds < FEW
     table["stable"] = table["q_corrected"] <= alpha
     count = int(table["p_corrected"].notna().sum())
     table["family"] = f"{count} cells (layer and index), corrected by {correction.upper()} at {alpha:g}"

@@ -79,8 +79,10 @@ def swap_test(cells, x, alpha=0.05, correction="bh"):
     cells : DataFrame
         One row a usable cell, with `estimate`, `effect` (a ratio, see `cell_values`), `z`, `p` by
         rank with its Monte-Carlo interval, `q` over all cells of all statistics, `significant`,
-        `p_within_layer`: how often the layer's largest |z| reaches this cell's, and `null_low` and
-        `null_high`, between which the middle 95 % of the labelings have their estimate.
+        `p_within_layer`: how often the layer's largest |z| reaches this cell's, `null_low` and
+        `null_high`, between which the middle 95 % of the labelings have their estimate, and the 95 % interval of the
+        effect, `effect_low` to `effect_high`: the effects by which the other group's values could be multiplied for
+        the truth to lie in that middle (the test turned round, for an effect that shifts and does not spread).
     layers : DataFrame
         One row a statistic and layer: `cells`, how many were `dropped` (constant over labelings or
         not finite, for all labelings alike), p of the largest |z| over indices, q over these rows.
@@ -98,6 +100,7 @@ def swap_test(cells, x, alpha=0.05, correction="bh"):
 
     count = counts_at_least(comparison)[0]
     low, high = monte_carlo_interval(count, labelings)
+    log_effect = cells["log_effect"].to_numpy(dtype=float)
     tested = cells.drop(columns="log_effect").assign(
         estimate=x[0], effect=np.exp(cells["log_effect"]), z=z[0], p=count / labelings, p_low=low, p_high=high
     )
@@ -128,6 +131,12 @@ def swap_test(cells, x, alpha=0.05, correction="bh"):
 
     tested["p_within_layer"] = within
     tested["null_low"], tested["null_high"] = np.quantile(x, [0.025, 0.975], axis=0)
+    # A difference of losses is brought to the logarithm of their ratio by the factor between the two.
+    factor = np.where(x[0] == 0, np.nan, log_effect / np.where(x[0] == 0, 1.0, x[0]))
+    factor = np.where(cells["statistic"] == "group_loss", factor, 1.0)
+    for name, end in (("effect_low", "null_high"), ("effect_high", "null_low")):
+        with np.errstate(over="ignore"):
+            tested[name] = np.exp(log_effect - factor * (tested[end].to_numpy() - x.mean(axis=0)))
     tested = tested[usable].reset_index(drop=True)
     tested.insert(10, "q", adjust(tested["p"], correction))
     tested.insert(11, "significant", tested["q"] <= alpha)
@@ -153,7 +162,7 @@ def compare_groups(records, alpha=0.05, correction="bh"):
     Returns
     -------
     cells, layers : DataFrame
-        As from `swap_test`.
+        As from `swap_test`, with how many `labelings` and `n_seeds`.
     overall : dict
         As from `swap_test`, with the run's identity, how many labelings and seeds, how many seeds
         diverged and were left out, whether the p-values are exact, and the caution to print.
@@ -184,6 +193,8 @@ def compare_groups(records, alpha=0.05, correction="bh"):
     cells["log_effect"] = log_effect / max(1, len(finished))
     cells, layers, overall = swap_test(cells, total / max(1, len(finished)), alpha, correction)
 
+    for table in (cells, layers):
+        table["labelings"], table["n_seeds"] = len(total), len(finished)
     exact = not first["labels_used"]
     members = int((layers["p"].notna() & layers["statistic"].isin(SPECTRAL)).sum())
     dropped = int(layers["dropped"].sum())
