@@ -22,6 +22,7 @@ def list_runs(records: Iterable[str | Path]) -> pd.DataFrame:
     -------
     DataFrame
         What tells the run from others; `status` (finished or diverged), `simulated`, `parameters`, `epochs`;
+        `features_left_out` and `pairs_left_out`, how many its training people decided to leave out;
         `seconds`, and the shares of them that went to spectra and to labelings; `memory_mb` (the largest
         of the job so far, which trains its seeds one after another), `device`; `chance` (the balanced accuracy
         of guessing); and the metrics of everyone after the last epoch, on training and on test people.
@@ -34,6 +35,7 @@ def _row(path: Path) -> dict:
     measured, classify = record["measured"], record["task"] == "classification"
     seconds = measured["wall_seconds"]
     row = {name: record[name] for name in (*IDENTITY, "status", "simulated", "parameters", "epochs")}
+    row |= {"features_left_out": len(record["left_out"]["features"]), "pairs_left_out": record["left_out"]["pairs"]}
     row["seconds"] = seconds
     for part in ("spectra", "labelings"):
         row[f"{part}_share"] = round(measured[f"{part}_seconds"] / seconds, 3) if seconds else None
