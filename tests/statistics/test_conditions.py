@@ -74,6 +74,17 @@ def test_two_tasks_agree_with_formulas_written_out_and_scipys_t(make_run):
     assert (overall["task"], overall["activation"]) == ("autoencoding classification", "relu")
 
 
+def test_a_layer_may_have_another_size_in_another_seed(make_run):
+    smaller, levels = (("encoder.0", 11), ("encoder.1", 4)), {}
+    for level, decay, stream in (("autoencoding", 0.3, 0), ("classification", 0.5, 1)):
+        levels[level] = {}
+        for first, layers in ((0, LAYERS), (2, smaller)):
+            levels[level] |= runs(make_run, level, 2, decay, first=first, layers=layers, stream=stream)[0]
+    table, _ = compare_conditions("task", levels)
+    assert set(table["layer"]) == {"encoder.0", "encoder.1"} and table["p"].notna().all()
+    assert (table["n_seeds"] == 4).all()
+
+
 def three(make_run, decays=(0.3, 0.3, 0.5), count=5):
     levels, curves = {}, []
     for stream, (name, decay) in enumerate(zip(("relu", "sigmoid", "tanh"), decays, strict=True)):

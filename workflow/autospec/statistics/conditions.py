@@ -102,7 +102,10 @@ def _values(compared, folders, indices):
         sizes.append(size)
     shared = [cell for cell in runs[0] if all(cell in run for run in runs)]
     if compared != "shape":
-        same = {key for key, size in sizes[0].items() if all(other.get(key) == size for other in sizes)}
+        # Within a seed: another seed's training people may leave out another feature.
+        width = len(folders[0])
+        by_seed = [sizes[begin : begin + width] for begin in range(0, len(sizes), width)]
+        same = {key for key in sizes[0] if all(len({size.get(key) for size in seed}) == 1 for seed in by_seed)}
         shared = [cell for cell in shared if (cell.layer, cell.quantity) in same]
         left_out = sorted({cell.layer for run in runs for cell in run} - {cell.layer for cell in shared})
         if left_out:
