@@ -259,6 +259,8 @@ def make_report_inputs(root, paths, tables, comparisons):
         "overall": [folder / "overall.json" for folder in tables],
         "layers": [folder / "layers.tsv" for folder in tables],
         "yardsticks": [folder / "yardsticks.tsv" for folder in tables],
+        "conditions": [folder / "overall.json" for folder in comparisons],
+        "cells": [folder / "cells.tsv" for folder in comparisons],
         "balance": [prepared / "balance.tsv"],
         "quality": [prepared / "quality" / "groups.tsv"],
         "dropped": [prepared / "dropped.tsv"],

@@ -15,6 +15,7 @@ import pytest
 
 from autospec.report import page as page_module
 from autospec.report.page import write_report
+from autospec.report.words import number
 from autospec.tables import read_tsv
 
 WORKFLOW = Path(page_module.__file__).parents[2]
@@ -245,6 +246,18 @@ def test_claims_are_counted_by_place_and_lead_to_their_figure(page, figures, rep
     on_page = {f"figures/{path.parent.name}/{path.stem}.pdf" for path in figures}
     links = [one for one in page.find("a") if one["href"].startswith("#figure-")]
     assert len(links) == table["figure"].isin(on_page).sum() < table["figure"].notna().sum()
+
+
+def test_each_comparison_of_conditions_shows_its_cells_with_effect_interval_and_seeds(page, report_inputs):
+    for path in report_inputs["cells"]:
+        table = read_tsv(path)
+        tested = table[(table["quantity"] == "gradient") & (table["scale"] == "free") & table["p"].notna()]
+        row = tested.sort_values("p", kind="stable").iloc[0]
+        place = f"{row['layer']} {row['measure'].replace('_', ' ')}" + (f" {row['index']}" if row["index"] else "")
+        numbers = [number(float(row[name])) for name in ("effect", "effect_low", "effect_high")]
+        shown = "{} {} to {} ".format(*numbers) + str(row["n_seeds"])
+        assert f"{row['pair']} {place} {row['test']}" in page.text and shown in page.text
+        assert row["family"] in page.text
 
 
 def test_a_long_table_is_cut_and_the_file_with_all_of_it_is_named(report_inputs, figures, tmp_path, monkeypatch):

@@ -9,6 +9,8 @@ rule report:
         overall=expand(f"{GROUP_TESTS}/overall.json", run=GROUP_RUNS),
         layers=expand(f"{GROUP_TESTS}/layers.tsv", run=GROUP_RUNS),
         yardsticks=expand(f"{GROUP_TESTS}/yardsticks.tsv", run=GROUP_RUNS),
+        conditions=[f"{OUT}/statistics/{kind}/{comparison}/overall.json" for kind, comparison in COMPARISONS],
+        cells=[f"{OUT}/statistics/{kind}/{comparison}/cells.tsv" for kind, comparison in COMPARISONS],
         records=expand(f"{OUT}/runs/{{run}}/seed-{{seed}}/run.json", run=ALL_RUNS, seed=SEEDS),
         dropped=expand(f"{PREPARED}/dropped.tsv", dataset=PATHS),
         balance=expand(f"{PREPARED}/balance.tsv", dataset=PATHS),

@@ -9,10 +9,10 @@ from autospec.jobs import job
 with job(snakemake):
     from autospec.report.page import write_report
 
-    names = ("claims", "overall", "layers", "yardsticks", "balance", "quality", "dropped", "records", "figures")
+    names = ("claims", "overall", "layers", "yardsticks", "conditions", "cells", "balance", "quality", "dropped")
     write_report(
         snakemake.output.report,
         Path(snakemake.scriptdir).parent / "report" / "report.html.j2",
         options=snakemake.params.options,
-        **{name: snakemake.input[name] for name in names},
+        **{name: snakemake.input[name] for name in (*names, "records", "figures")},
     )

@@ -205,6 +205,40 @@ def _layer_words(row: Mapping, groups: list[str]) -> str:
     return f"{row['layer']}: {words(row['statistic'])}, {tests}; strongest at {place}, {size}"
 
 
+def read_conditions(overall: Iterable[str | Path], cells: Iterable[str | Path]) -> list[dict]:
+    """Read each comparison of tasks, activations or shapes: what the claims rest on, the strongest first.
+
+    Parameters
+    ----------
+    overall, cells : iterable of path
+        Of each comparison, in a folder of its own; the folders above name it and its kind.
+
+    Returns
+    -------
+    list of dict
+        `overall.json` and beside it `title`, `file` (the table, under the output folder), `family`, and `rows`: the
+        scale-free cells of the gradient spectra that were tested, by p.
+    """
+    tables = {Path(path).parent: path for path in cells}
+    entries = []
+    for path in map(Path, overall):
+        summary, table = read_json(path), read_tsv(tables[path.parent])
+        table = table[(table["quantity"] == "gradient") & (table["scale"] == "free") & table["p"].notna()]
+        compared = " against ".join(level["level"] for level in summary["levels"])
+        about = [summary["dataset"], MODELS[summary["model"]]]
+        about += [summary["task"]] if summary["compared"] != "task" else []
+        entries.append(
+            summary
+            | {
+                "title": f"{', '.join(about)}: {compared}",
+                "file": f"statistics/{path.parents[1].name}/{path.parent.name}/cells.tsv",
+                "family": table["family"].iloc[0] if len(table) else "",
+                "rows": table.sort_values("p", kind="stable").to_dict("records"),
+            }
+        )
+    return entries
+
+
 def asked(claims: list[dict], datasets: Mapping[str, dict]) -> list[str]:
     """Say which questions were put, and to which networks on which data."""
     lines = []

@@ -40,6 +40,8 @@ def write_report(
     overall: Iterable[str | Path],
     layers: Iterable[str | Path],
     yardsticks: Iterable[str | Path],
+    conditions: Iterable[str | Path],
+    cells: Iterable[str | Path],
     balance: Iterable[str | Path],
     quality: Iterable[str | Path],
     dropped: Iterable[str | Path],
@@ -60,6 +62,8 @@ def write_report(
         `claims.tsv`.
     overall, layers, yardsticks : iterable of path
         Of each test of groups; the folder above each file names the run.
+    conditions, cells : iterable of path
+        `overall.json` and `cells.tsv` of each comparison of conditions.
     balance, dropped : iterable of path
         Of each data set; the folder above each file names it.
     quality : iterable of path
@@ -86,6 +90,7 @@ def write_report(
         runs=runs,
         datasets=datasets,
         groups=groups,
+        conditions=findings.read_conditions(conditions, cells),
         claims=judged,
         asked=findings.asked(judged, datasets),
         gallery=gallery,
