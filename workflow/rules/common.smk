@@ -173,7 +173,7 @@ def estimated_maps(wildcards):
 def component_image(wildcards):
     """The component maps or the atlas of a run's data set; None where it names none.
 
-    No rule need wait for it: the table of features is made after it was read.
+    Nothing has to wait for it, for the table of features is made after it was read.
     """
     name = dataset_of(wildcards.run)
     dataset = config["datasets"][name]

@@ -216,8 +216,8 @@ def read_conditions(overall: Iterable[str | Path], cells: Iterable[str | Path]) 
     Returns
     -------
     list of dict
-        `overall.json` and beside it `title`, `file` (the table, under the output folder), `family`, and `rows`: the
-        scale-free cells of the gradient spectra that were tested, by p.
+        `overall.json` and beside it `title`, `file` (the table, under the output folder), `family` (in words), and
+        `rows`: the scale-free cells of the gradient spectra that were tested, by p.
     """
     tables = {Path(path).parent: path for path in cells}
     entries = []
@@ -232,7 +232,7 @@ def read_conditions(overall: Iterable[str | Path], cells: Iterable[str | Path]) 
             | {
                 "title": f"{', '.join(about)}: {compared}",
                 "file": f"statistics/{path.parents[1].name}/{path.parent.name}/cells.tsv",
-                "family": table["family"].iloc[0] if len(table) else "",
+                "family": "; ".join(dict.fromkeys(table["family"])),
                 "rows": table.sort_values("p", kind="stable").to_dict("records"),
             }
         )
