@@ -1,6 +1,6 @@
 """What the spectra cost: the monitor, and what one could do instead, against plain training.
 
-    python benchmarks/monitor.py                              every model, about half an hour on two quiet cores
+    python benchmarks/monitor.py                              every model: 15 to 30 minutes on two idle cores
     python benchmarks/monitor.py --models mlp-table lstm-128  some of them
     python benchmarks/monitor.py --peers                      and other libraries, where they are installed
     python benchmarks/monitor.py --profile mlp-table          where the monitor's time goes
@@ -49,7 +49,24 @@ WAYS = {
     "store everything, decompose later": Store,
 }
 
-HEADER = ("model", "way", "wall / plain", "processor / plain", "bytes kept a step", "worst error")
+HEADER = ("model", "way", "wall / plain", "limit", "processor / plain", "bytes kept a step", "worst error")
+
+#: What a way's median wall time may be at most, by the beginning of the models' names.
+LIMITS = {
+    "monitor": {"mlp": 2.3, "lstm": 2.7, "rnn": 1.8, "bert": 1.5, "cnn": 1.6},
+    "monitor, fast path": {
+        "mlp-table": 1.25,
+        "mlp-mnist": 1.5,
+        "lstm": 1.3,
+        "rnn": 1.0,
+        "bert": 1.2,
+        "cnn-1d": 1.35,
+        "cnn": 1.1,
+    },
+    "monitor, an unobserved step": {"": 1.02},
+}
+#: A way whose cost beyond plain training may be at most twice that of the other.
+TWICE = {"monitor, fast path, activations and adjoints too": "monitor, fast path"}
 
 
 def main() -> None:
@@ -73,12 +90,14 @@ def main() -> None:
         return
     repeats, seconds = (1, 0.0) if options.quick else (options.repeats, options.seconds)
     ways = WAYS | (PEERS if options.peers else {})
-    rows = []
+    rows, begun = [], time.perf_counter()
     for model in options.models:
         rows += measure(model, cases[model], ways, repeats, seconds)
+    minutes = (time.perf_counter() - begun) / 60
+    command = " ".join(["benchmarks/monitor.py", *sys.argv[1:]])
     chosen = {model: cases[model] for model in options.models}
     parts = {
-        "monitor": machine() + "\n\n" + table(HEADER, rows),
+        "monitor": f"{machine()} `python {command}`, {minutes:.0f} minutes.\n\n{table(HEADER, rows)}",
         "labelings": table(*labelings(cases["mlp-table"], 20 if options.quick else 200, repeats)),
         "shares": table(*shares(chosen, functools.partial(Monitor, background=False))),
         "floors": table(*floors(chosen)),
@@ -106,7 +125,7 @@ def measure(name: str, case: Case, ways: dict, repeats: int, seconds: float) -> 
             print(f"{name}, {way}: {errors[way]}: {type(reason).__name__}: {text[:150]}", file=sys.stderr)
     later: dict[str, list] = {way: [] for way, run in runs.items() if isinstance(run, Store)}
     plain = runs["plain"].epoch(batches, 8)
-    steps = max(8, min(400, round(seconds / plain.wall))) if seconds else 2
+    steps = max(4, min(400, round(seconds / plain.wall))) if seconds else 2
     for repeat in range(repeats):
         order = list(runs)
         # Each way has each neighbour, and the beginning and the end of a repeat, in turn.
@@ -118,16 +137,20 @@ def measure(name: str, case: Case, ways: dict, repeats: int, seconds: float) -> 
     rows = []
     for way in ways:
         if way not in runs:
-            rows.append((name, way, errors[way], "", "", ""))
+            rows.append((name, way, errors[way], "", "", "", ""))
             continue
         kept = f"{runs[way].kept:,}"
         if way in later:
-            rows.append((name, f"{way}: in training", *_ratios(costs[way], costs["plain"]), kept, ""))
-            rows.append((name, f"{way}: afterwards", *_ratios(later[way], costs["plain"]), "", errors[way]))
+            wall, processor = _ratios(costs[way], costs["plain"])
+            rows.append((name, f"{way}: in training", wall, "", processor, kept, ""))
+            wall, processor = _ratios(later[way], costs["plain"])
+            rows.append((name, f"{way}: afterwards", wall, "", processor, "", errors[way]))
         elif way == "plain":
-            rows.append((name, way, *_milliseconds(costs[way]), kept, ""))
+            wall, processor = _milliseconds(costs[way])
+            rows.append((name, way, wall, "", processor, kept, ""))
         else:
-            rows.append((name, way, *_ratios(costs[way], costs["plain"]), kept, errors[way]))
+            wall, processor = _ratios(costs[way], costs["plain"])
+            rows.append((name, way, wall, _judged(name, way, costs), processor, kept, errors[way]))
         runs[way].close()
     # A long run that is interrupted leaves what it had.
     print(
@@ -167,6 +190,23 @@ def _ratios(costs: list, plain: list) -> list[str]:
         low, high = interval(ratios)
         result.append(f"{statistics.median(ratios):.2f} ({low:.2f} to {high:.2f})")
     return result
+
+
+def _judged(model: str, way: str, costs: dict[str, list]) -> str:
+    """The limit of a way's wall time, and whether its median holds it; nothing where there is none."""
+
+    def median(which):
+        return statistics.median(
+            cost.wall / base.wall for cost, base in zip(costs[which], costs["plain"], strict=True)
+        )
+
+    if way in TWICE:
+        limit = 1 + 2 * max(0.0, median(TWICE[way]) - 1)
+    else:
+        limit = next((limit for name, limit in LIMITS.get(way, {}).items() if model.startswith(name)), None)
+    if limit is None:
+        return ""
+    return f"{limit:.2f}, {'met' if median(way) <= limit else 'not met'}"
 
 
 def interval(values: list[float]) -> tuple[float, float]:

@@ -62,7 +62,7 @@ def profile(case: Case, make) -> str:
 
 #: What is timed, by the part of the work that it belongs to; each is a function of a module or a class.
 PARTS = {
-    "replay of recurrent layers": [(recurrent._Replay, "_run")],
+    "replay of recurrent layers": [(recurrent._Replay, "_run"), (recurrent._Replay, "_by_kernel")],
     "products": [(cores.Stack, "cores"), (cores, "group_grams"), (cores, "gram"), (cores, "group_gradients")],
     "decompositions": [(cores, "_solve")],
 }
