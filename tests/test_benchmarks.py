@@ -24,15 +24,9 @@ def run(repository, *arguments) -> str:
 
 @pytest.mark.slow
 def test_every_way_runs_on_every_kind_of_model_and_its_spectra_agree_with_float64_lapack(repository):
-    lines = [
-        line.split("|")[1:-1] for line in run(repository, "--models", *KINDS).splitlines() if "|" in line
-    ]
+    lines = [line.split("|")[1:-1] for line in run(repository, "--models", *KINDS).splitlines() if "|" in line]
     rows = [[cell.strip() for cell in line] for line in lines if len(line) == 7 and line[0].strip() in KINDS]
-    errors = {
-        (row[0], row[1]): float(row[6])
-        for row in rows
-        if row[6] not in ("", "no spectra")
-    }
+    errors = {(row[0], row[1]): float(row[6]) for row in rows if row[6] not in ("", "no spectra")}
     ways = ("monitor", "monitor, no second thread", "monitor, activations and adjoints too")
     ways += ("naive: svdvals of each group's gradient", "store everything, decompose later: afterwards")
     for model in KINDS:
@@ -67,9 +61,7 @@ def test_the_reference_agrees_with_the_gradient_of_each_groups_loss_in_a_float64
         gradients = torch.autograd.grad(losses[chosen].sum(), list(weights.values()), retain_graph=True)
         for name, gradient in zip(weights, gradients, strict=True):
             wanted = np.linalg.svd(gradient.flatten(1).numpy(), compute_uv=False)
-            np.testing.assert_allclose(
-                found[name.removesuffix(".weight"), group], wanted, atol=1e-5 * wanted[0]
-            )
+            np.testing.assert_allclose(found[name.removesuffix(".weight"), group], wanted, atol=1e-5 * wanted[0])
 
 
 def test_intervals_of_the_median_are_those_of_order_statistics(benchmarks):

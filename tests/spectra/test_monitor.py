@@ -115,9 +115,7 @@ def test_a_groups_spectrum_is_that_of_its_own_loss_by_autograd(name):
         for layer in wanted:
             gradient = dict(exact_model.named_parameters())[weight_of(model, layer)].grad
             exact = np.linalg.svd(gradient.numpy(), compute_uv=False)
-            (row,) = [
-                r for r in rows if (r["layer"], r["quantity"], r["group"]) == (layer, "gradient", group)
-            ]
+            (row,) = [r for r in rows if (r["layer"], r["quantity"], r["group"]) == (layer, "gradient", group)]
             # The float32 forward and backward pass is part of the difference here.
             np.testing.assert_allclose(row["singular_values"], exact, atol=1e-5 * exact[0])
             assert row["n"] == int(chosen.sum())
@@ -366,3 +364,25 @@ def test_a_step_that_looks_unlike_the_one_before_is_seen_as_it_is(surprise, path
     for layer, spectra in wanted.items():
         assert rows[layer]["steps"] == len(spectra)
         np.testing.assert_allclose(rows[layer]["singular_values"], np.mean(spectra, axis=0), atol=2e-6 * spectra[0][0])
+
+
+def test_passes_without_a_last_one_are_a_step_of_the_epoch_that_saw_them():
+    torch.manual_seed(0)
+    model = nn.Linear(6, 5)
+    x, labels = torch.randn(8, 6), list(GROUPS) * 4
+    monitor = SpectralMonitor(model, ("gradient",))
+    for passes in (2, 1):
+        for part in range(passes):
+            with monitor.observe(labels, accumulate=True):
+                as_before(model, x + part)
+        monitor.end_epoch()
+    monitor.close()
+    rows = [row for row in monitor.table().to_pylist() if row["group"] == "all"]
+    assert [(row["epoch"], row["steps"], row["n"]) for row in rows] == [(1, 1, 16), (2, 1, 8)]
+    for row, passes in zip(rows, (2, 1), strict=True):
+        model.zero_grad()
+        for part in range(passes):
+            as_before(model, x + part)
+        np.testing.assert_allclose(
+            row["singular_values"], torch.linalg.svdvals(model.weight.grad.double()).numpy(), rtol=2e-6
+        )

@@ -20,6 +20,9 @@ from autospec.spectra.workspace import Workspace
 # Cores are solved when they hold this many bytes, so that memory is bounded whatever the number of layers.
 _BYTES = 64 * 2**20
 
+# Doubles of one layer's cores from which on putting them beside others' costs more than a call of their own.
+_MANY = 2**18
+
 
 class StepSolver:
     """Spectra of every layer, quantity and group in each of several steps.
@@ -91,6 +94,10 @@ class StepSolver:
         return self._alike[key]
 
 
+def _joined(parts: list[torch.Tensor]) -> torch.Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
 def _place(matrix: torch.Tensor) -> tuple:
     """Where a tensor lies in memory, and how."""
     return matrix.data_ptr(), matrix.shape, matrix.stride()
@@ -99,10 +106,11 @@ def _place(matrix: torch.Tensor) -> tuple:
 def _solve(cores: list[Cores], solved: dict[Key, list]) -> None:
     """Solve in batches of equal kind and size, on the CPU."""
     batches: dict[tuple, list[Cores]] = {}
-    for core in cores:
-        batches.setdefault((len(core.matrices), core.matrices[0].shape[-1]), []).append(core)
-    for (kind, _), batch in batches.items():
-        stacks = [torch.cat([core.matrices[m].flatten(0, 1).cpu() for core in batch]) for m in range(kind)]
+    for number, core in enumerate(cores):
+        alone = number if core.matrices[0].numel() >= _MANY else None
+        batches.setdefault((len(core.matrices), core.matrices[0].shape[-1], alone), []).append(core)
+    for (kind, *_), batch in batches.items():
+        stacks = [_joined([core.matrices[m].flatten(0, 1).cpu() for core in batch]) for m in range(kind)]
         values = (solve_gram if kind == 1 else solve_pair)(*stacks).numpy()
         position = 0
         for core in batch:

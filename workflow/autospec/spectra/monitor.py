@@ -225,21 +225,27 @@ class SpectralMonitor:
             if accumulate:
                 self._held.append((step, _secured(layers), labelings))
                 return
-            if self._held:
-                step, layers, labelings = _join_passes([*self._held, (step, layers, labelings)])
-            held = (len(self._held) + 1) * self._bytes[samples]
-            self._held, self._steps = [], self._steps + 1
-            if labelings is not None:
-                begun = time.perf_counter()
-                self._labelings.add(layers, torch.as_tensor(labelings, dtype=torch.bool), step.sample_losses)
-                spent = time.perf_counter() - begun
-                self.seconds["labelings"] += spent
-                self.seconds["spectra"] -= spent
-            counts = step.counts | ({ALL: len(step.groups)} if self.everyone else {})
-            self.solver.add(StepRecord(layers, step.order, counts), seen.calls, held)
+            self._add(step, layers, labelings, seen.calls, self._bytes[samples])
+
+    def _add(self, step: "Step", layers: dict, labelings: torch.Tensor | None, calls: list, held: int) -> None:
+        """Add one step, of this pass and those that waited for it, to the epoch."""
+        if self._held:
+            held += sum(self._bytes[len(waiting.groups)] for waiting, _, _ in self._held)
+            step, layers, labelings = _join_passes([*self._held, (step, layers, labelings)])
+        self._held, self._steps = [], self._steps + 1
+        if labelings is not None:
+            begun = time.perf_counter()
+            self._labelings.add(layers, torch.as_tensor(labelings, dtype=torch.bool), step.sample_losses)
+            spent = time.perf_counter() - begun
+            self.seconds["labelings"] += spent
+            self.seconds["spectra"] -= spent
+        counts = step.counts | ({ALL: len(step.groups)} if self.everyone else {})
+        self.solver.add(StepRecord(layers, step.order, counts), calls, held)
 
     def end_epoch(self) -> None:
         """Turn the running means into rows and begin the next epoch.
+
+        Passes that still wait for the last one of their step make one without it.
 
         Raises
         ------
@@ -247,6 +253,10 @@ class SpectralMonitor:
             If a spectrum was not finite and `stop_at_nonfinite` is set.
         """
         begun = time.perf_counter()
+        if self._held:
+            step, layers, labelings = self._held.pop()
+            with torch.no_grad():
+                self._add(step, layers, labelings, [], self._bytes[len(step.groups)])
         if self._before:
             self._take_update()
         epoch = self.solver.finish()
