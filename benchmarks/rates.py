@@ -1,9 +1,11 @@
-"""From replicates to rates: the table, the figure and the page of the calibration."""
+"""From replicates to rates of rejection: the table and the page of the calibration."""
 
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from calibration_figure import draw
+from cohorts import SETTINGS
 from monitor import write
 from statsmodels.stats.proportion import proportion_confint
 
@@ -17,12 +19,21 @@ TESTS = {
     "gradient_difference": "gradient difference",
     "group_loss": "group loss",
     "all": "all three (min-p)",
-    "any_cell": "any cell after BH",
-    "across_seeds": "across seeds",
-    "across_seeds_corrected": "across seeds, Nadeau-Bengio",
+    "any_cell": "any cell, BH",
+    "across_seeds": "any cell across seeds",
+    "across_seeds_corrected": "the same, Nadeau-Bengio",
     "largest_t": "largest t",
     "largest_log_variance_ratio": "largest log variance ratio",
     "covariance_distance": "covariance distance",
+}
+SWAPS = ("spectra", "spectral_ratio", "gradient_difference", "group_loss")
+SEEDS = ("across_seeds", "across_seeds_corrected")
+YARDSTICKS = ("largest_t", "largest_log_variance_ratio", "covariance_distance")
+#: Questions of the page -> the tests in their columns.
+COLUMNS = {
+    "null": (*SWAPS, *SEEDS),
+    "violation": (*SWAPS, *SEEDS),
+    "power": (*SWAPS, *YARDSTICKS),
 }
 
 
@@ -41,13 +52,14 @@ def rejections(values, alpha: float = ALPHA) -> dict:
         `rejected`, `replicates`, `rate`, `low`, `high` (95 %).
     """
     values = np.asarray(values, dtype=float)
+    # A p is a count over labelings, written in decimals.
     rejected, count = int((values <= alpha + 1e-9).sum()), len(values)
     low, high = proportion_confint(rejected, count, alpha=0.05, method="beta")
     return {"rejected": rejected, "replicates": count, "rate": rejected / count, "low": low, "high": high}
 
 
 def summarise(output: Path) -> pd.DataFrame:
-    """Rates of every setting that was measured.
+    """Rates of all settings that were measured.
 
     Parameters
     ----------
@@ -57,52 +69,105 @@ def summarise(output: Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a setting and test (`layer` empty), and of the question `place` one a statistic and layer
-        too; of real data one a test with the truth's p (`truth`) beside the rate under shuffles.
+        One row a setting and test (`layer` empty); of the question `place` one a statistic and layer
+        too, with the geometric mean of its `effect`. Of real data `truth` is what the true labels give; its rates
+        are those of the shuffled ones. `cells` is the mean share of cells that a test across seeds
+        calls significant.
     """
     rows = []
-    for folder in sorted(path.parent for path in output.glob("*/setting.json")):
+    order = [setting.name for setting in SETTINGS]
+    folders = [path.parent for path in sorted(output.glob("*/setting.json"))]
+    for folder in sorted(folders, key=lambda each: order.index(each.name) if each.name in order else len(order)):
         setting = read_json(folder / "setting.json")
         found = {int(path.stem): read_json(path) for path in sorted(folder.glob("[0-9]*.json"))}
         truth = found.pop(0, None)
         if not found:
             continue
-        common = {name: setting[name] for name in ("name", "question", "model", "text")}
-        common |= {"people": setting["cohort"].get("people"), "effect": setting["cohort"].get("effect")}
-        common |= {
-            "pairs": np.median([each["pairs"] for each in found.values()]),
-            "age_gap": np.median([each["age_gap"] for each in found.values() if each["age_gap"] is not None] or np.nan),
-            **{name: setting[name] for name in ("labelings", "seeds")},
-            "cohort_seeds": f"{min(found)} to {max(found)}",
-            "seconds": np.median([each["seconds"] for each in found.values()]),
-            "simulated": setting["question"] != "real",
-            "code": setting["code"],
-            "versions": ", ".join(f"{name} {number}" for name, number in setting["versions"].items()),
-        }
+        common = _common(setting, found)
         for test in TESTS:
-            values = [_number(each["values"][test]) for each in found.values()]
-            of_truth = {"truth": _number(truth["values"][test])} if truth else {}
-            rows.append(common | {"test": test, "layer": ""} | rejections(values) | of_truth)
+            row = common | {"test": test, "layer": ""}
+            row |= rejections([_number(each["values"][test]) for each in found.values()])
+            share = {"across_seeds": "stable", "across_seeds_corrected": "stable_corrected"}.get(test)
+            row["cells"] = np.mean([each[share] for each in found.values()]) if share else np.nan
+            row["truth"] = _number(truth["values"][test]) if truth else np.nan
+            rows.append(row)
         if setting["question"] == "place":
             cells = pd.DataFrame([row for each in found.values() for row in each["layers"] if row["layer"]])
             for (statistic, layer), part in cells.groupby(["statistic", "layer"]):
-                effect = {"effect": np.exp(np.log(part["effect"]).mean())}
-                rows.append(common | effect | {"test": statistic, "layer": layer} | rejections(part["p"]))
-    if not rows:
-        return pd.DataFrame(columns=["name", "question"])
-    first = ["name", "question", "model", "text", "test", "layer"]
-    first += ["rejected", "replicates", "rate", "low", "high", "truth"]
+                row = common | {"test": statistic, "layer": layer, "effect": np.exp(np.log(part["effect"]).mean())}
+                rows.append(row | rejections(part["p"]))
+    first = ["setting", "question", "model", "text", "test", "layer", "rejected", "replicates", "rate", "low", "high"]
     table = pd.DataFrame(rows)
     return table.reindex(columns=[*first, *(name for name in table if name not in first)])
+
+
+def _common(setting: dict, found: dict) -> dict:
+    gaps = [each["age_gap"] for each in found.values() if each["age_gap"] is not None]
+    return {
+        "setting": setting["name"],
+        **{name: setting[name] for name in ("question", "model", "text", "labelings", "seeds")},
+        "people": setting["cohort"].get("people", np.nan),
+        "planted": setting["cohort"].get("effect", np.nan),
+        "pairs": np.median([each["pairs"] for each in found.values()]),
+        "age_gap": np.median(gaps) if gaps else np.nan,
+        "cohort_seeds": f"{min(found)} to {max(found)}",
+        "seconds": np.median([each["seconds"] for each in found.values()]),
+        "simulated": setting["question"] != "real",
+        "code": setting["code"],
+        "versions": ", ".join(f"{name} {number}" for name, number in setting["versions"].items()),
+    }
 
 
 def _number(value) -> float:
     return np.nan if value is None else float(value)
 
 
+def write_page(table: pd.DataFrame, docs: Path) -> None:
+    """Bring calibration.tsv, calibration.png and the tables of calibration.md up to date."""
+    write_tsv(table.round(4), docs / "calibration.tsv")
+    with atomic_path(docs / "calibration.png") as temporary:
+        draw(table).savefig(temporary, format="png", dpi=200)
+    write(docs / "calibration.md", page_tables(table))
+
+
+def page_tables(table: pd.DataFrame) -> dict[str, str]:
+    """The tables of the page, in Markdown, by the name of their marks."""
+    whole = table[table["layer"].fillna("") == ""]
+    tables = {}
+    for question, tests in COLUMNS.items():
+        rows = []
+        for _, part in whole[whole["question"] == question].groupby("setting", sort=False):
+            of_test = part.set_index("test")
+            rows.append([*_who(part.iloc[0]), *(percent(of_test.loc[test]) for test in tests)])
+        tables[question] = markdown([*_WHO, *(TESTS[test] for test in tests)], rows)
+    place = table[(table["question"] == "place") & (table["layer"].fillna("") != "")]
+    layers = sorted(place["layer"].unique())
+    rows = []
+    for (_, test), part in place.groupby(["setting", "test"], sort=False):
+        of_layer = part.set_index("layer")
+        rows.append([*_who(part.iloc[0]), TESTS[test], *(percent(of_layer.loc[layer]) for layer in layers)])
+    tables["place"] = markdown([*_WHO, "statistic", *layers], rows)
+    rows = []
+    for _, part in whole[whole["question"] == "real"].groupby("setting", sort=False):
+        for row in part.to_dict("records"):
+            truth = "" if np.isnan(row["truth"]) else style.format_p(row["truth"])
+            counts = [f"{row['pairs']:g}", row["replicates"]]
+            rows.append([row["setting"], *counts, TESTS[row["test"]], truth, percent(row)])
+    tables["real"] = markdown(["data, network", "pairs", "shuffles", "test", "true labels", "shuffled labels"], rows)
+    return tables
+
+
+_WHO = ["cohort", "pairs", "cohorts", "P", "seeds"]
+
+
+def _who(row) -> list[str]:
+    values = [f"{row[name]:g}" for name in ("pairs", "replicates", "labelings", "seeds")]
+    return [f"{row['model']}: {row['text']}", *values]
+
+
 def percent(row) -> str:
-    """A rate with its interval, in per cent."""
-    return f"{100 * row['rate']:.1f} ({100 * row['low']:.1f} to {100 * row['high']:.1f})"
+    """A rate in per cent with its interval."""
+    return f"{100 * row['rate']:.0f} ({100 * row['low']:.0f} to {100 * row['high']:.0f})"
 
 
 def markdown(head: list[str], rows: list[list]) -> str:
