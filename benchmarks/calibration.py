@@ -38,7 +38,7 @@ limit_threads(1)
 
 from cohorts import SETTINGS, Setting, draw
 
-from autospec import __version__, configuration
+from autospec import __version__, configuration, grid, inputs
 from autospec.data.dataset import write_dataset
 from autospec.data.pairing import draw_swaps, pair_people, paired_values
 from autospec.data.splits import split_pairs
@@ -85,13 +85,13 @@ def measure(setting: Setting, replicate: int) -> dict:
         write_dataset(dataset, files["data"])
         write_tsv(pairs, files["pairs"])
         write_tsv(splits, files["splits"])
-        activation = configuration.ACTIVATIONS.get(setting.model, "none")
+        activation = grid.ACTIVATIONS.get(setting.model, "none")
         identity = {"dataset": dataset.name, "model": setting.model, "task": "autoencoding"}
         identity |= {"activation": activation, "shape": "base"}
         settings = {
             "model_options": options["model"],
             "training": options["training"],
-            "statistics": {name: statistics[name] for name in configuration.RECORDED},
+            "statistics": {name: statistics[name] for name in grid.RECORDED},
             "preparation": setting.options.get("preparation", {}),
         }
         folders = [str(folder / f"seed-{seed}") for seed in seeds]
@@ -128,7 +128,7 @@ def real_settings(path: str, replicates: int | None) -> list[Setting]:
     """A setting for each group comparison of a configuration that auto-encodes."""
     config = configuration.read_configuration(path)
     settings = []
-    for comparison in map(configuration.run_of, config["comparisons"]["groups"]):
+    for comparison in map(grid.run_of, config["comparisons"]["groups"]):
         if comparison["task"] != "autoencoding":
             continue
         name, model = comparison["dataset"], comparison["model"]
@@ -147,7 +147,7 @@ def real_settings(path: str, replicates: int | None) -> list[Setting]:
                 options={
                     "model": config["models"][model],
                     **{part: config[part] for part in ("training", "statistics")},
-                    "preparation": {key: entry[key] for key in configuration.PREPARATION if key in entry},
+                    "preparation": {key: entry[key] for key in inputs.PREPARATION if key in entry},
                 },
             )
         )

@@ -45,7 +45,7 @@ def draw(table: pd.DataFrame, alpha: float = 0.05) -> Figure:
     )
     nulls = table[table["question"].isin(["null", "violation"])]
     order = list(nulls.sort_values("question", kind="stable")["setting"].unique())
-    height = 6.5 * len(order) + 45
+    height = 6.5 * len(order) + 32
     figure = style.new_figure(style.TWO_COLUMNS, height, "How often the tests of groups reject", foot, keys)
     style.mark_simulated(figure)
     left, middle, right = figure.subplots(1, 3, width_ratios=[1.3, 1, 1.2])
@@ -102,7 +102,8 @@ def _places(axis, table: pd.DataFrame) -> None:
 
 
 def _key(axis) -> None:
-    axis.legend(fontsize=5.5, loc="upper left", bbox_to_anchor=(0, -0.16), borderaxespad=0)
+    if axis.lines:
+        axis.legend(fontsize=5.5, loc="upper left", bbox_to_anchor=(0, -0.16), borderaxespad=0)
 
 
 def _dots(axis, rates: pd.DataFrame, places, colour: str, marker: str, across: bool = False) -> None:

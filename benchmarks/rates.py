@@ -153,16 +153,19 @@ def page_tables(table: pd.DataFrame) -> dict[str, str]:
             truth = "" if np.isnan(row["truth"]) else style.format_p(row["truth"])
             counts = [f"{row['pairs']:g}", row["replicates"]]
             rows.append([row["setting"], *counts, TESTS[row["test"]], truth, percent(row)])
-    tables["real"] = markdown(["data, network", "pairs", "shuffles", "test", "true labels", "shuffled labels"], rows)
+    tables["real"] = markdown(
+        ["data, network", "pairs", "shuffles", "test", "p or least q, true labels", "shuffled labels"], rows
+    )
     return tables
 
 
-_WHO = ["cohort", "pairs", "cohorts", "P", "seeds"]
+_WHO = ["cohort", "pairs", "age gap", "cohorts", "P", "seeds"]
 
 
 def _who(row) -> list[str]:
-    values = [f"{row[name]:g}" for name in ("pairs", "replicates", "labelings", "seeds")]
-    return [f"{row['model']}: {row['text']}", *values]
+    values = [f"{row[name]:g}" for name in ("replicates", "labelings", "seeds")]
+    people = f", {row['people']:g} people" if row["question"] == "power" else ""
+    return [f"{row['model']}: {row['text']}{people}", f"{row['pairs']:g}", f"{row['age_gap']:.2f}", *values]
 
 
 def percent(row) -> str:
