@@ -12,6 +12,7 @@ from autospec.statistics.conditions import compare_conditions
 from autospec.statistics.epochs import compare_epochs
 from autospec.statistics.stability import stability_over_trainings
 from autospec.statistics.swaps import compare_groups
+from autospec.statistics.whole_spectra import compare_summaries
 from autospec.tables import (
     LABELINGS,
     METRICS,
@@ -162,6 +163,7 @@ def make_group_tables(root, paths, yardsticks=True):
     stability = stability_over_trainings(_by_folder(paths))
     epochs = compare_epochs(_by_folder(paths))
     tables = {"cells": cells, "epochs": epochs, "layers": layers, "stability": stability, "yardsticks": yardsticks}
+    tables["summaries"] = compare_summaries(_by_folder(paths))
     for name, table in tables.items():
         write_tsv(table.assign(simulated=overall["simulated"]), folder / f"{name}.tsv")
     write_json(overall | {"pairs": 64}, folder / "overall.json")
@@ -258,6 +260,7 @@ def make_report_inputs(root, paths, tables, comparisons):
         "claims": root / "statistics" / "claims.tsv",
         "overall": [folder / "overall.json" for folder in tables],
         "layers": [folder / "layers.tsv" for folder in tables],
+        "summaries": [folder / "summaries.tsv" for folder in tables],
         "yardsticks": [folder / "yardsticks.tsv" for folder in tables],
         "conditions": [folder / "overall.json" for folder in comparisons],
         "cells": [folder / "cells.tsv" for folder in comparisons],

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from autospec.figures.style import format_p
 from autospec.report import page as page_module
 from autospec.report.page import write_report
 from autospec.report.words import number
@@ -258,6 +259,15 @@ def test_each_comparison_of_conditions_shows_its_cells_with_effect_interval_and_
         shown = "{} {} to {} ".format(*numbers) + str(row["n_seeds"])
         assert f"{row['pair']} {place} {row['test']}" in page.text and shown in page.text
         assert row["family"] in page.text
+
+
+def test_each_test_of_groups_shows_the_summaries_of_whole_spectra(page, report_inputs):
+    for path in report_inputs["summaries"]:
+        row = read_tsv(path).iloc[0]
+        numbers = [number(float(row[name])) for name in ("effect", "effect_low", "effect_high")]
+        tests = " ".join(format_p(row[name]) for name in ("p", "q", "p_layer"))
+        words = f"{row['layer']} {row['summary'].replace('_', ' ')} {tests} {numbers[0]} {numbers[1]} to {numbers[2]}"
+        assert words in page.text
 
 
 def test_a_long_table_is_cut_and_the_file_with_all_of_it_is_named(report_inputs, figures, tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ rule report:
         claims=CLAIMS,
         overall=expand(f"{GROUP_TESTS}/overall.json", run=GROUP_RUNS),
         layers=expand(f"{GROUP_TESTS}/layers.tsv", run=GROUP_RUNS),
+        summaries=expand(f"{GROUP_TESTS}/summaries.tsv", run=GROUP_RUNS),
         yardsticks=expand(f"{GROUP_TESTS}/yardsticks.tsv", run=GROUP_RUNS),
         conditions=[f"{OUT}/statistics/{kind}/{comparison}/overall.json" for kind, comparison in COMPARISONS],
         cells=[f"{OUT}/statistics/{kind}/{comparison}/cells.tsv" for kind, comparison in COMPARISONS],

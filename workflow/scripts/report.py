@@ -9,10 +9,10 @@ from autospec.jobs import job
 with job(snakemake):
     from autospec.report.page import write_report
 
-    names = ("claims", "overall", "layers", "yardsticks", "conditions", "cells", "balance", "quality", "dropped")
+    names = ("claims", "overall", "layers", "summaries", "yardsticks", "conditions", "cells", "balance")
     write_report(
         snakemake.output.report,
         Path(snakemake.scriptdir).parent / "report" / "report.html.j2",
         options=snakemake.params.options,
-        **{name: snakemake.input[name] for name in (*names, "records", "figures")},
+        **{name: snakemake.input[name] for name in (*names, "quality", "dropped", "records", "figures")},
     )

@@ -103,22 +103,26 @@ def _sentence(places: list[dict], over_all: list[dict]) -> str:
 
 
 def read_groups(
-    overall: Iterable[str | Path], layers: Iterable[str | Path], yardsticks: Iterable[str | Path]
+    overall: Iterable[str | Path],
+    layers: Iterable[str | Path],
+    summaries: Iterable[str | Path],
+    yardsticks: Iterable[str | Path],
 ) -> list[dict]:
     """Read each test of groups: the question, and its answer in words.
 
     Parameters
     ----------
-    overall, layers, yardsticks : iterable of path
+    overall, layers, summaries, yardsticks : iterable of path
         Of each test of groups; the folder above each file names the run.
 
     Returns
     -------
     list of dict
         `overall.json` and beside it `name`, `verdict`, `answer`, `yardstick`, `layers_say`, `rejecting`,
-        `layer_rows`, `yardstick_rows`.
+        `layer_rows`, `summary_rows`, `yardstick_rows`.
     """
     layer_files = {Path(path).parent.name: path for path in layers}
+    summary_files = {Path(path).parent.name: path for path in summaries}
     yardstick_files = {Path(path).parent.name: path for path in yardsticks}
     entries = []
     for path in map(Path, overall):
@@ -136,6 +140,7 @@ def read_groups(
                 "layers_say": _layers_say(summary, spectral, len(rejecting)),
                 "rejecting": [_layer_words(row, summary["groups"]) for row in rejecting.to_dict("records")],
                 "layer_rows": table.to_dict("records"),
+                "summary_rows": read_tsv(summary_files[name]).to_dict("records"),
                 "yardstick_rows": read_tsv(yardstick_files[name]).to_dict("records") if name in yardstick_files else [],
             }
         )

@@ -39,6 +39,7 @@ def write_report(
     claims: str | Path,
     overall: Iterable[str | Path],
     layers: Iterable[str | Path],
+    summaries: Iterable[str | Path],
     yardsticks: Iterable[str | Path],
     conditions: Iterable[str | Path],
     cells: Iterable[str | Path],
@@ -60,7 +61,7 @@ def write_report(
         The Jinja template; what it includes and the captions (`groups.rst`, `tasks.rst`, ...) lie beside it.
     claims : path
         `claims.tsv`.
-    overall, layers, yardsticks : iterable of path
+    overall, layers, summaries, yardsticks : iterable of path
         Of each test of groups; the folder above each file names the run.
     conditions, cells : iterable of path
         `overall.json` and `cells.tsv` of each comparison of conditions.
@@ -80,7 +81,7 @@ def write_report(
     datasets = read_datasets(runs, balance, dropped, quality, options)
     gallery = read_gallery(figures, datasets, Path(template).parent)
     judged = findings.read_claims(claims, [figure["id"] for kind in gallery for figure in kind["figures"]])
-    groups = findings.read_groups(overall, layers, yardsticks)
+    groups = findings.read_groups(overall, layers, summaries, yardsticks)
     versions = dict(sorted((software(runs) | {name: version(name) for name in ALSO}).items()))
     write_page(
         output,
