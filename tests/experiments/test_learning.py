@@ -1,0 +1,54 @@
+"""A first experiment: every network learns what is planted in the sinusoids, in both tasks, with its default options."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import balanced_accuracy_score, r2_score
+
+from autospec.configuration import complete
+from autospec.data import sinusoid
+from autospec.grid import ACTIVATIONS
+from autospec.models import build_model
+from autospec.training.tasks import sample_losses
+
+OPTIONS = {"source": "sinusoid", "groups": {"slow": ["slow-early", "slow-late"], "fast": ["fast-early", "fast-late"]}}
+QUESTION = [{"dataset": "waves", "model": "mlp", "task": "autoencoding"}]
+CONFIG = complete({"datasets": {"waves": OPTIONS}, "comparisons": {"groups": QUESTION}})
+
+
+@pytest.fixture(scope="module")
+def waves():
+    """Series (n, t, 1) and their classes; the first 192 to learn from."""
+    dataset = sinusoid.read("waves", CONFIG["datasets"]["waves"], None)[0]
+    _, classes = np.unique(dataset.people["target"], return_inverse=True)
+    order = np.random.default_rng(0).permutation(len(classes))
+    return torch.from_numpy(dataset.values.astype(np.float32))[order], torch.from_numpy(classes)[order]
+
+
+def learned(waves, name, task):
+    """Output of a network for everyone, after the default number of epochs on the first 192."""
+    x, target = waves
+    torch.manual_seed(0)
+    options = CONFIG["models"][name]
+    model = build_model(name, options, x.shape[1:], 4 if task == "classification" else None, ACTIVATIONS[name])
+    optimizer = torch.optim.AdamW(model.parameters(), lr=options["learning_rate"], weight_decay=0.0)
+    for _ in range(CONFIG["training"]["epochs"]):
+        for rows in torch.randperm(192).split(options["batch"]):
+            sample_losses(model(x[rows]), x[rows], target[rows], task).mean().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+    with torch.no_grad():
+        return model(x)[192:]
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_an_auto_encoder_does_far_better_than_the_mean_on_series_that_it_never_saw(waves, name):
+    x = waves[0][192:]
+    assert r2_score(x.flatten(), learned(waves, name, "autoencoding").flatten()) > 0.5
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_a_classifier_does_far_better_than_chance_on_series_that_it_never_saw(waves, name):
+    guess = learned(waves, name, "classification").argmax(dim=1)
+    # One in four by chance; who tells slow from fast alone is right in half.
+    assert balanced_accuracy_score(waves[1][192:], guess) > 0.4
