@@ -49,7 +49,7 @@ def test_a_workflow_killed_at_random_moments_ends_with_the_same_bytes(repository
     whole = time.perf_counter() - begun
     generator = np.random.default_rng(0)
     deaths = []
-    for victim in ("run", "job", "both", "run", "both", "job"):
+    for victim in ("run", "job", "both"):
         tidy()
         run = psutil.Popen(command, cwd=killed, **silent)
         time.sleep(generator.uniform(0.3, 0.9) * whole)
@@ -62,7 +62,7 @@ def test_a_workflow_killed_at_random_moments_ends_with_the_same_bytes(repository
                 process.kill()
                 deaths.append(victim)
         run.wait()
-    assert len(deaths) >= 4
+    assert len(deaths) >= 2
     tidy()
     subprocess.run(command, cwd=killed, check=True, **silent)
     assert contents(killed) == contents(quiet)
