@@ -101,5 +101,5 @@ def quiet(submit, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("cluster") / "Zoë's results"
     folder.mkdir()
     gpu = ("--set-resources", "train:gpu=1", "train:slurm_partition=gpu")
-    submit.finish(submit(folder, *gpu), folder)
+    submit.finish(submit(folder, *gpu), folder, 600)
     return folder
