@@ -10,7 +10,7 @@ from autospec.tables import DIRECTIONS, write_parquet
 FEATURES = [f"f{number}" for number in range(6)]
 
 
-def made_run(folder, vectors, shares, seed, status="finished", model="mlp"):
+def made_run(folder, vectors, shares, seed, status="finished", model="mlp", left_out=()):
     """A run whose directions are `vectors`, {group: (epochs, inputs)}, with a share each."""
     rows = [
         {"epoch": epoch, "layer": "encoder.linear1", "side": "right", "group": group, "index": 1,
@@ -20,7 +20,8 @@ def made_run(folder, vectors, shares, seed, status="finished", model="mlp"):
     ]  # fmt: skip
     other = [row | {"side": "left", "vector": row["vector"][:2]} for row in rows]
     write_parquet(pa.Table.from_pylist([*rows, *other], schema=DIRECTIONS), folder / "directions.parquet")
-    return folder, {"status": status, "seed": seed, "groups": ["control", "patient"], "model": model}
+    record = {"status": status, "seed": seed, "groups": ["control", "patient"], "model": model}
+    return folder, record | {"left_out": {"features": list(left_out), "pairs": 0}}
 
 
 def random_run(folder, seed, common, noise=0.5, inputs=6, **changes):
@@ -64,6 +65,28 @@ def test_loadings_and_intervals_agree_with_eigh_and_scipy(tmp_path):
         np.testing.assert_allclose(rows[["low", "high"]], np.column_stack([low, high]), atol=1e-6)
         np.testing.assert_allclose(rows["share"], values[-1], rtol=1e-5)
         assert (rows["n_seeds"] == 4).all() and rows["feature"].tolist() == FEATURES
+
+
+@pytest.mark.parametrize("model", ["mlp", "cnn"])
+def test_features_that_one_seed_left_out_have_no_part_in_its_direction(tmp_path, model):
+    (first, _, _), (_, vectors, shares) = (
+        random_run(tmp_path / f"seed-{seed}", seed, np.ones(18), inputs=18, model=model) for seed in (0, 1)
+    )
+    # Three entries a feature: neighbours in a convolution, six apart in a series made flat.
+    kept = np.array([True, True, False, True, False, True])
+    mask = np.repeat(kept, 3) if model == "cnn" else np.tile(kept, 3)
+    left_out = [name for name, stays in zip(FEATURES, kept, strict=True) if not stays]
+    fewer = made_run(
+        tmp_path / "fewer", {group: drawn[:, mask] for group, drawn in vectors.items()}, shares, 1, model=model,
+        left_out=left_out,
+    )  # fmt: skip
+    masked = {group: drawn * mask for group, drawn in vectors.items()}
+    zeros = made_run(tmp_path / "zeros", masked, shares, 1, model=model)
+    table = leading_inputs(dict([first, fewer]), FEATURES)
+    pd.testing.assert_frame_equal(table, leading_inputs(dict([first, zeros]), FEATURES))
+    alone = leading_inputs(dict([fewer]), FEATURES)
+    absent = alone["feature"].isin(left_out)
+    assert alone.loc[absent, "loading"].abs().max() < 1e-12 < alone.loc[~absent, "loading"].abs().min()
 
 
 def test_a_direction_that_turns_its_sign_between_seeds_does_not_cancel(tmp_path):

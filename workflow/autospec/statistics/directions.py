@@ -32,23 +32,25 @@ def leading_inputs(records, features):
         direction all steps, epochs and seeds have in common, from 0 to 1. The sign of a direction is a convention:
         over all seeds its largest entry is positive, and the other group and the difference are turned towards the
         reference. Where the layer sees a feature several times (each time point, each place of a kernel), the
-        feature's loading has the size of all those entries together and the sign of their sum. No rows where
-        nothing was recorded.
+        feature's loading has the size of all those entries together and the sign of their sum. A feature that a seed
+        left out has no part in it. No rows where nothing was recorded.
     """
     finished = [(folder, record) for folder, record in records.items() if record["status"] == "finished"]
     rows, towards = [], None
     names = finished[0][1]["groups"] if finished else []
     tables = [read_parquet(folder / "directions.parquet").to_pandas() for folder, _ in finished]
+    channels_first = bool(finished) and finished[0][1]["model"] == "cnn"
+    kept = [~np.isin(features, record["left_out"]["features"]) for _, record in finished]
     for group in (*names, DIFFERENCE):
         found = [_of_epochs(table, group) for table in tables]
         if not found or any(not len(vectors) for vectors in found):
             continue
+        found = [_everywhere(vectors, mask, channels_first) for vectors, mask in zip(found, kept, strict=True)]
         share, direction = mean_direction(np.concatenate(found))
         direction *= _sign(direction[np.argmax(np.abs(direction))] if towards is None else towards @ direction)
         towards = direction if towards is None else towards
         seeds = np.array([mean_direction(vectors)[1] for vectors in found])
         seeds *= np.array([_sign(vector @ direction) for vector in seeds])[:, None]
-        channels_first = finished[0][1]["model"] == "cnn"
         loadings = np.array([by_feature(vector, len(features), channels_first) for vector in seeds])
         mean, count = loadings.mean(axis=0), len(loadings)
         half = np.full(len(mean), np.nan)
@@ -105,6 +107,16 @@ def _of_epochs(table, group):
     """One seed's direction of each epoch, times the root of its share, shape (epochs, inputs)."""
     rows = table[(table["side"] == "right") & (table["index"] == 1) & (table["group"] == group)]
     return np.array([np.sqrt(row.share) * row.vector.astype(np.float64) for row in rows.itertuples()])
+
+
+def _everywhere(vectors, kept, channels_first):
+    """Zeros where a seed left a feature out: (epochs, inputs of the seed) to (epochs, inputs of all features)."""
+    count = int(kept.sum())
+    entries = vectors.reshape(len(vectors), *((count, -1) if channels_first else (-1, count)))
+    shape = (len(kept), entries.shape[2]) if channels_first else (entries.shape[1], len(kept))
+    full = np.zeros((len(vectors), *shape))
+    full[(slice(None), kept) if channels_first else (..., kept)] = entries
+    return full.reshape(len(vectors), -1)
 
 
 def _sign(value):
