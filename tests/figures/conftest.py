@@ -256,7 +256,16 @@ def make_report_inputs(root, paths, tables, comparisons):
             ("subject", SUBJECTS[1], "motion above 0.5 mm"),
             ("feature", "Left-Vessel", "constant in all people")]  # fmt: skip
     write_tsv(pd.DataFrame(rows, columns=["kind", "label", "reason"]), prepared / "dropped.tsv")
+    tests = {"test": ["largest_t", "covariance_distance"], "p": [0.02, 0.5]}
+    named = {"primary": 9, "callipers halved": 4}
+    others = [
+        pd.DataFrame(tests | {"matching": name, "n_pairs": pairs, "left_out": 20 - 2 * pairs, "kept": pairs / 9,
+                              "largest_smd": 0.1, "largest_smd_of": "age"})
+        for name, pairs in named.items()
+    ]  # fmt: skip
+    write_tsv(pd.concat(others), root / "statistics" / "pairings" / "freesurfer.tsv")
     return {
+        "pairings": [root / "statistics" / "pairings" / "freesurfer.tsv"],
         "claims": root / "statistics" / "claims.tsv",
         "overall": [folder / "overall.json" for folder in tables],
         "layers": [folder / "layers.tsv" for folder in tables],

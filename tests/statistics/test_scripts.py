@@ -71,6 +71,14 @@ def test_from_a_data_set_to_the_table_of_claims(run_script, make_run, tmp_path, 
     assert set(pairs["subject"]) <= set(people["subject"])
     assert len(read_tsv(split["splits"])) == 3 * count
 
+    asked = {"matching": matching, "labelings": 40, "labelings_seed": 3}
+    compared = run_script("pairings", asked, {"pairings": "pairings.tsv"}, data=data, pairs=paired["pairs"])
+    others = read_tsv(compared["pairings"])
+    names = ["primary", "callipers halved", "callipers doubled", "without site", "without age"]
+    assert others["matching"].unique().tolist() == names and (others["simulated"] == simulated).all()
+    assert (others.loc[others["matching"] == "primary", "n_pairs"] == pairs["match"].nunique()).all()
+    assert others["p"].between(1 / 40, 1).all() and len(others) == 3 * len(names)
+
     swaps = draw_swaps(pairs, STATISTICS["labelings"], STATISTICS["labelings_seed"])
     records = {}
     for task in ("autoencoding", "classification"):

@@ -13,6 +13,9 @@ rule report:
         conditions=[f"{OUT}/statistics/{kind}/{comparison}/overall.json" for kind, comparison in COMPARISONS],
         cells=[f"{OUT}/statistics/{kind}/{comparison}/cells.tsv" for kind, comparison in COMPARISONS],
         records=expand(f"{OUT}/runs/{{run}}/seed-{{seed}}/run.json", run=ALL_RUNS, seed=SEEDS),
+        pairings=expand(
+            f"{OUT}/statistics/pairings/{{dataset}}.tsv", dataset=dict.fromkeys(map(dataset_of, GROUP_RUNS))
+        ),
         dropped=expand(f"{PREPARED}/dropped.tsv", dataset=PATHS),
         balance=expand(f"{PREPARED}/balance.tsv", dataset=PATHS),
         quality=expand(f"{PREPARED}/quality/groups.tsv", dataset=PATHS),

@@ -35,6 +35,33 @@ rule test_groups:
         "../scripts/test_groups.py"
 
 
+rule pairings:
+    """Compare the declared pairing with stricter, looser and simpler ones: the pairs that they leave, their balance, and
+    the tests of the inputs by swaps within them (Rosenbaum 1989, doi:10.2307/2290079)."""
+    input:
+        data=f"{PREPARED}/data.parquet",
+        pairs=f"{PREPARED}/pairs.tsv",
+        library=library("scripts/pairings.py"),
+    output:
+        pairings=f"{OUT}/statistics/pairings/{{dataset}}.tsv",
+    log:
+        f"{LOGS}/pairings/{{dataset}}.log",
+    benchmark:
+        f"{LOGS}/pairings/{{dataset}}.benchmark.tsv"
+    conda:
+        "../../envs/statistics.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
+    params:
+        matching=lambda wildcards: config["datasets"][wildcards.dataset].get("matching", {}),
+        labelings=config["statistics"]["labelings"],
+        labelings_seed=config["statistics"]["labelings_seed"],
+    script:
+        "../scripts/pairings.py"
+
+
 rule directions:
     """Tell which inputs the first layer's gradients point to: leading right singular vectors of each group's gradients
     and of their difference, averaged as subspaces (AutoSpec: Baker, Calhoun and Plis 2024, arXiv 2406.11825).

@@ -14,5 +14,5 @@ with job(snakemake):
         snakemake.output.report,
         Path(snakemake.scriptdir).parent / "report" / "report.html.j2",
         options=snakemake.params.options,
-        **{name: snakemake.input[name] for name in (*names, "quality", "dropped", "records", "figures")},
+        **{name: snakemake.input[name] for name in (*names, "pairings", "quality", "dropped", "records", "figures")},
     )

@@ -44,6 +44,7 @@ def write_report(
     conditions: Iterable[str | Path],
     cells: Iterable[str | Path],
     balance: Iterable[str | Path],
+    pairings: Iterable[str | Path],
     quality: Iterable[str | Path],
     dropped: Iterable[str | Path],
     options: Mapping[str, Mapping],
@@ -65,6 +66,8 @@ def write_report(
         Of each test of groups; the folder above each file names the run.
     conditions, cells : iterable of path
         `overall.json` and `cells.tsv` of each comparison of conditions.
+    pairings : iterable of path
+        The comparison with other pairings, of each data set whose groups are tested; the file is named by it.
     balance, dropped : iterable of path
         Of each data set; the folder above each file names it.
     quality : iterable of path
@@ -78,7 +81,7 @@ def write_report(
     title : str
     """
     runs = read_trainings(records)
-    datasets = read_datasets(runs, balance, dropped, quality, options)
+    datasets = read_datasets(runs, balance, dropped, quality, options, pairings)
     gallery = read_gallery(figures, datasets, Path(template).parent)
     judged = findings.read_claims(claims, [figure["id"] for kind in gallery for figure in kind["figures"]])
     groups = findings.read_groups(overall, layers, summaries, yardsticks)

@@ -12,6 +12,7 @@ def read_datasets(
     dropped: Iterable[str | Path],
     quality: Iterable[str | Path],
     options: Mapping[str, Mapping],
+    pairings: Iterable[str | Path] = (),
 ) -> dict[str, dict]:
     """Describe each data set that was trained on.
 
@@ -25,23 +26,30 @@ def read_datasets(
         `quality/groups.tsv` of each data set; the folder above that names it.
     options : mapping of str to mapping
         By data set, its entry in the configuration.
+    pairings : iterable of path
+        The comparison with other pairings, of each data set whose groups are tested; the file is named by it.
 
     Returns
     -------
     dict of str to dict
         By data set: groups, simulated, description, options, people, pairs, balance, largest, warnings,
-        matching (in words), dropped (counts by reason), described.
+        matching (in words), pairings, dropped (counts by reason), described.
     """
     datasets: dict[str, dict] = {}
     for training in trainings:
         shown = {name: training[name] for name in ("groups", "simulated", "description")}
-        empty = {name: [] for name in ("balance", "people", "dropped", "described", "warnings")}
+        empty = {name: [] for name in ("balance", "people", "dropped", "described", "warnings", "pairings")}
         about = {"options": options.get(training["dataset"], {}), "largest": None, "matching": "", "pairs": None}
         datasets.setdefault(training["dataset"], shown | empty | about)
     for path in map(Path, balance):
         if path.parent.name in datasets:
             entry = datasets[path.parent.name]
             entry |= _balance(read_tsv(path, dtype={"level": str}), entry["options"].get("matching", {}))
+    for path in map(Path, pairings):
+        if path.stem in datasets:
+            entry = datasets[path.stem]
+            entry["pairings"] = _pairings(read_tsv(path))
+            entry["matching"] = _matching_words(entry["options"].get("matching", {}), entry["pairs"], tried=True)
     for path in map(Path, dropped):
         if path.parent.name in datasets:
             datasets[path.parent.name]["dropped"] = _counted(read_tsv(path, dtype=str))
@@ -86,9 +94,22 @@ def criteria(matching: Mapping) -> str:
     return ", ".join(words)
 
 
-def _matching_words(matching: Mapping, pairs: int) -> str:
-    """Declare the one pairing that was used, and that no other was."""
-    return (
-        f"Primary matching, the only one: {criteria(matching) or 'none, people are paired at random'}; {pairs} pairs. "
-        "Other callipers and pairings were not tried, so how far the results depend on this one is not known."
+def _matching_words(matching: Mapping, pairs: int, tried: bool = False) -> str:
+    """Declare the one pairing that the results rest on, and what is known of others."""
+    declared = f"Primary matching: {criteria(matching) or 'none, people are paired at random'}; {pairs} pairs. "
+    if not tried:
+        return declared + "The groups of these data are not tested, so no other was tried."
+    return declared + (
+        "The networks were trained on this pairing alone. What other callipers and fewer variables do to the pairs, to "
+        "their balance and to the tests of the inputs stands in a table below; how the networks' results depend on "
+        "them is not known without training again."
     )
+
+
+def _pairings(table) -> list[dict]:
+    """One row a matching, with the p of each test of the inputs."""
+    rows = []
+    for name, part in table.groupby("matching", sort=False):
+        tests = part[part["test"].notna() & (part["test"] != "")].set_index("test")["p"]
+        rows.append(part.iloc[0].to_dict() | {"matching": name, "tests": tests.to_dict()})
+    return rows
