@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 import matplotlib.image
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from autospec.figures import style
 
@@ -52,6 +53,16 @@ def test_the_same_figure_gives_the_same_bytes(tmp_path):
     second = [path.read_bytes() for path in style.save(*small_figure(), tmp_path / "b")]
     assert first == second
     assert not any(b"CreationDate" in content or b"<dc:date>" in content for content in first)
+
+
+def test_long_names_of_layers_are_not_cut_off(tmp_path):
+    figure, table = small_figure()
+    axis = figure.axes[0]
+    axis.set_yticks([1, 50], ["encoder.lstm.weight_hh_l0", "decoder.lstm.weight_hh_l1_reverse"])
+    style.save(figure, table, tmp_path / "a")
+    figure.set_dpi(300)
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    assert min(label.get_window_extent(renderer).x0 for label in axis.get_yticklabels()) >= 0
 
 
 def test_the_last_digits_of_the_layout_do_not_reach_the_files(tmp_path):
