@@ -78,11 +78,11 @@ def _nulls(axis, table: pd.DataFrame, order: list[str]) -> None:
 
 def _power(axis, table: pd.DataFrame) -> None:
     names = {"spectra": ("swaps within pairs", style.REFERENCE), "largest_t": ("largest t of an input", style.ALL)}
-    for test, (label, colour) in names.items():
+    for side, (test, (label, colour)) in zip((-0.02, 0.02), names.items(), strict=True):
         for dash, (people, part) in zip(("--", "-"), table[table["test"] == test].groupby("people"), strict=False):
             part = part.sort_values("planted")
             axis.plot(part["planted"], part["rate"], linestyle=dash, color=colour, label=f"{label}, {people:g} people")
-            _dots(axis, part, part["planted"], colour, "o")
+            _dots(axis, part, part["planted"] + (side if dash == "-" else 2 * side), colour, "o")
     axis.set_title("groups that differ, mlp")
     axis.set_xlabel("times the published effects")
     _key(axis)
@@ -94,7 +94,7 @@ def _places(axis, table: pd.DataFrame) -> None:
         colour, marker = style.SERIES[number], style.MARKERS[number % len(style.MARKERS)]
         places = [layers.index(layer) + 0.16 * (number - 1.5) for layer in part["layer"]]
         _dots(axis, part, places, colour, marker)
-        label = style.wrapped(f"{test.replace('_', ' ')}; {text}", 42)
+        label = style.wrapped(f"{test.replace('_', ' ')}; {text}", 38)
         axis.plot([], [], marker, color=colour, label=label)
     axis.set_xticks(range(len(layers)), layers)
     axis.set_title("a difference in one layer")

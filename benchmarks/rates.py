@@ -53,7 +53,11 @@ def rejections(values, alpha: float = ALPHA) -> dict:
     """
     values = np.asarray(values, dtype=float)
     # A p is a count over labelings, written in decimals.
-    rejected, count = int((values <= alpha + 1e-9).sum()), len(values)
+    return rate_of(int((values <= alpha + 1e-9).sum()), len(values))
+
+
+def rate_of(rejected: int, count: int) -> dict:
+    """As `rejections`, from counts."""
     low, high = proportion_confint(rejected, count, alpha=0.05, method="beta")
     return {"rejected": rejected, "replicates": count, "rate": rejected / count, "low": low, "high": high}
 
@@ -124,7 +128,9 @@ def _number(value) -> float:
 
 def write_page(table: pd.DataFrame, docs: Path) -> None:
     """Bring calibration.tsv, calibration.png and the tables of calibration.md up to date."""
-    write_tsv(table.round(4), docs / "calibration.tsv")
+    # Everything is made from the numbers of the file, so that the page can be checked against it.
+    table = table.round(4)
+    write_tsv(table, docs / "calibration.tsv")
     with atomic_path(docs / "calibration.png") as temporary:
         draw(table).savefig(temporary, format="png", dpi=200)
     write(docs / "calibration.md", page_tables(table))
@@ -139,6 +145,8 @@ def page_tables(table: pd.DataFrame) -> dict[str, str]:
         for _, part in whole[whole["question"] == question].groupby("setting", sort=False):
             of_test = part.set_index("test")
             rows.append([*_who(part.iloc[0]), *(percent(of_test.loc[test]) for test in tests)])
+        if question == "null":
+            rows.append(_together(whole, tests))
         tables[question] = markdown([*_WHO, *(TESTS[test] for test in tests)], rows)
     place = table[(table["question"] == "place") & (table["layer"].fillna("") != "")]
     layers = sorted(place["layer"].unique())
@@ -159,13 +167,27 @@ def page_tables(table: pd.DataFrame) -> dict[str, str]:
     return tables
 
 
+def _together(whole: pd.DataFrame, tests) -> list[str]:
+    """The rates over all cohorts without a difference that the perceptron was trained on with the default seeds."""
+    part = whole[(whole["question"] == "null") & (whole["model"] == "mlp") & (whole["seeds"] == 4)]
+    sums = part.groupby("test")[["rejected", "replicates"]].sum()
+    rates = [percent(rate_of(*map(int, sums.loc[test]))) if test in sums.index else "" for test in tests]
+    count = int(sums["replicates"].max()) if len(sums) else 0
+    return ["mlp: the four of 4 seeds together", "", "", str(count), "100", "4", *rates]
+
+
 _WHO = ["cohort", "pairs", "age gap", "cohorts", "P", "seeds"]
 
 
 def _who(row) -> list[str]:
     values = [f"{row[name]:g}" for name in ("replicates", "labelings", "seeds")]
     people = f", {row['people']:g} people" if row["question"] == "power" else ""
-    return [f"{row['model']}: {row['text']}{people}", f"{row['pairs']:g}", f"{row['age_gap']:.2f}", *values]
+    return [
+        f"{row['model']}: {row['text']}{people}",
+        f"{row['pairs']:g}",
+        f"{round(row['age_gap'], 2) + 0.0:.2f}",
+        *values,
+    ]
 
 
 def percent(row) -> str:

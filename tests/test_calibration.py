@@ -218,6 +218,17 @@ def test_replicates_are_counted_for_each_test_and_layer(measured):
     assert table.loc[("place-spread", "spectral_ratio", "part.1"), "rejected"] == 0
 
 
+def test_the_perceptrons_cohorts_without_a_difference_are_counted_together_too(measured, benchmarks):
+    from rates import page_tables, summarise
+
+    table = summarise(measured)
+    half = table[table["setting"] == "mlp-equal"].assign(setting="mlp-site", rejected=0, replicates=6)
+    line = page_tables(pd.concat([table, half]))["null"].splitlines()[-1]
+    low, high = stats.binomtest(1, 10).proportion_ci(method="exact")
+    assert line.startswith("| mlp: the four of 4 seeds together |  |  | 10 | 100 | 4 | ")
+    assert f"| 10 ({100 * low:.0f} to {100 * high:.0f}) |" in line
+
+
 def test_the_figure_draws_the_tables_rates_and_says_that_they_are_simulated(measured):
     from calibration_figure import draw
     from rates import summarise

@@ -320,3 +320,15 @@ def test_under_the_null_the_false_positive_rate_is_the_nominal_one():
 def test_a_planted_difference_in_spread_is_found():
     spectra, overall, ratio, _, loss = (p_values(100, pairs=40, spread=1.6, seed=2) <= 0.05).mean(axis=0)
     assert spectra > 0.8 and overall > 0.8 and ratio > 0.8 and loss > 0.8
+
+
+def test_with_twenty_labelings_too_the_false_positive_rate_is_the_nominal_one():
+    """Rows that are drawn alike, cells that hang together: each row is as often the truth."""
+    generator = np.random.default_rng(5)
+    names = [("spectral_ratio", f"layer{n % 4}", n % 4, n // 4 + 1) for n in range(12)]
+    names += [("gradient_difference", f"layer{n % 4}", n % 4, n // 4) for n in range(16)] + [("group_loss", "", -1, 0)]
+    cells = pd.DataFrame(names, columns=["statistic", "layer", "depth", "index"]).assign(log_effect=0.0)
+    mixed = generator.normal(size=(10, len(cells)))
+    p = [swap_test(cells, generator.standard_t(4, size=(20, 10)) @ mixed)[2]["spectra"]["p"] for _ in range(300)]
+    rejected = int(np.sum(np.array(p) <= 0.05 + 1e-9))
+    assert stats.binomtest(rejected, 300, 0.05).pvalue > 0.01
