@@ -52,9 +52,9 @@ rule explorer:
     output:
         explorer=EXPLORER,
     log:
-        f"{LOGS}/report/explorer.log",
+        f"{LOGS}/explorer/explorer.log",
     benchmark:
-        f"{LOGS}/report/explorer.benchmark.tsv"
+        f"{LOGS}/explorer/explorer.benchmark.tsv"
     conda:
         "../../envs/figures.yaml"
     threads: 1
