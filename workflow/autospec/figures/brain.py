@@ -72,7 +72,8 @@ def draw_brain(
         style.mark_simulated(figure)
     # Two columns a group, so that two pictures fit under its bars.
     grid = figure.add_gridspec(len(heights), 2 * len(groups), height_ratios=heights)
-    reach = 1.1 * float(np.nanmax(table[["loading", "low", "high"]].abs()))
+    # No loading is beyond 1, as an interval over two trainings may be.
+    reach = min(1.0, 1.1 * float(np.nanmax(table[["loading", "low", "high"]].abs())))
     colours = dict(zip((*first["groups"], DIFFERENCE), (style.REFERENCE, style.OTHER, style.ALL), strict=True))
     for place, group in enumerate(groups):
         axis = figure.add_subplot(grid[0, 2 * place : 2 * place + 2])
