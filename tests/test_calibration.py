@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import logging
 import sys
 
 import numpy as np
@@ -18,8 +19,10 @@ TINY = {"training": {"epochs": 2}, "statistics": {"labelings_every": 1}}
 
 @pytest.fixture
 def benchmarks(repository, monkeypatch):
-    """The program's own modules, which stand beside it."""
+    """The program's own modules, which stand beside it; warnings, which it silences, are heard again afterwards."""
     monkeypatch.syspath_prepend(repository / "benchmarks")
+    yield
+    logging.disable(logging.NOTSET)
 
 
 def test_rates_and_intervals_are_those_of_the_exact_binomial_test(benchmarks):

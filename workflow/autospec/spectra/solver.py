@@ -163,7 +163,8 @@ class Solver:
             try:
                 if given is None:
                     return
-                self._take(*given, self._second)
+                number, batch = given
+                self._take(number, batch, self._second)
             except BaseException as failure:
                 self._failure = failure
             finally:
