@@ -9,6 +9,7 @@ from scipy import stats
 
 from autospec.errors import InputError
 from autospec.statistics.claims import judge_claims
+from autospec.statistics.epochs import compare_epochs
 from autospec.statistics.labelings import Labelings, LayerLabelings, read_labelings
 from autospec.statistics.swaps import cell_values, compare_groups, swap_test
 
@@ -265,8 +266,22 @@ def test_seeds_with_different_labelings_are_refused(make_run):
         make_run("seed-0", random_run(0), seed=0),
         make_run("seed-1", random_run(1, ALL_SWAPS[:8]), seed=1),
     ]
-    with pytest.raises(InputError, match=r"seed-1/labelings.parquet: found 8 labelings .* wanted the 16"):
+    with pytest.raises(InputError, match=r"seed-1/labelings.parquet: found 8 labelings, wanted the 16"):
         compare_groups(dict(made))
+
+
+def test_a_seed_with_fewer_singular_values_is_tested_in_those_that_all_have(make_run):
+    first, second = random_run(0), random_run(1)
+    whole, short = make_run("whole", first), make_run("short", first | {"indices": 2})
+    fewer = make_run("fewer", second | {"indices": 2}, seed=1)
+    for compare in (compare_groups, compare_epochs):
+        mixed, plain = (compare(dict([one, fewer])) for one in (whole, short))
+        for table, wanted in zip(mixed, plain, strict=True) if isinstance(mixed, tuple) else [(mixed, plain)]:
+            if isinstance(table, dict):
+                assert table == wanted
+            else:
+                assert table["index"].max() == 2 if "index" in table else True
+                pd.testing.assert_frame_equal(table, wanted)
 
 
 def test_a_missing_row_is_told_with_its_layer_and_group(make_run):

@@ -7,6 +7,7 @@ session, ``<prefix>_sub001_timecourses_ica_s1_.nii``, time by components, and it
 ``<prefix>_ica_br1.mat`` as a struct: `compSet.tc`, whose axes differ between its versions.
 """
 
+import faulthandler
 import multiprocessing
 import zipfile
 from concurrent.futures import ProcessPoolExecutor
@@ -104,6 +105,7 @@ def _matlab5(path: Path, key: str | None):
 def _loadmat(path: Path) -> dict:
     from scipy.io import loadmat
 
+    faulthandler.disable()  # this process may crash, and the one that started it says what happened
     return {name: value for name, value in loadmat(path).items() if not name.startswith("__")}
 
 

@@ -5,6 +5,7 @@ import pandas as pd
 
 from autospec.statistics.labelings import read_labelings
 from autospec.statistics.ranks import counts_at_least, monte_carlo_interval, standardise
+from autospec.statistics.shared import shared_cells
 from autospec.statistics.swaps import SPECTRAL, TINY, log_floored
 
 
@@ -29,12 +30,13 @@ def compare_epochs(records, alpha=0.05):
         where every seed diverged.
     """
     finished = [(folder, record) for folder, record in records.items() if record["status"] == "finished"]
-    keys, total = [], 0.0 if finished else np.zeros((1, 0))
-    for folder, record in finished:
-        found, x = _by_epoch(read_labelings(folder / "labelings.parquet", record["groups"]))
-        keys, total = found, total + x
+    keys, x = [], np.zeros((1, 0))
+    if finished:
+        labelings = [read_labelings(folder / "labelings.parquet", record["groups"]) for folder, record in finished]
+        seeds = [_by_epoch(of_seed) for of_seed in labelings]
+        keys, places = shared_cells([of_seed for of_seed, _ in seeds])
+        x = sum(values[:, place] for (_, values), place in zip(seeds, places, strict=True)) / len(seeds)
     table = pd.DataFrame(keys, columns=["statistic", "layer", "depth", "epoch", "index"])
-    x = total / max(1, len(finished))
     z, usable = standardise(x)
     one_sided = (table["statistic"] == "gradient_difference").to_numpy()
     comparison = np.where(one_sided, z, np.abs(z))

@@ -11,6 +11,7 @@ from autospec.statistics.conditions import FEW
 from autospec.statistics.curves import read_curves
 from autospec.statistics.effects import paired_t
 from autospec.statistics.multiplicity import adjust
+from autospec.statistics.shared import shared_cells
 from autospec.summaries import area
 
 COLUMNS = [
@@ -45,8 +46,7 @@ def stability_over_trainings(records, indices=10, alpha=0.05, correction="bh"):
     finished = {folder: record for folder, record in records.items() if record["status"] == "finished"}
     if not finished:
         return pd.DataFrame(columns=COLUMNS)
-    rows, differences = None, []
-    sums = 0.0
+    rows, seen = [], []
     for folder, record in finished.items():
         reference_name, other_name = record["groups"]
         curves = read_curves(folder / "spectra.parquet", ["gradient"], record["groups"])
@@ -57,17 +57,17 @@ def stability_over_trainings(records, indices=10, alpha=0.05, correction="bh"):
             count = min(indices, *(curve.singular_values.shape[1] for curve in pair))
             areas.append(np.array([area(curve.singular_values[:, :count], curve.epochs) for curve in pair]))
             keys += [(layer, pair[0].depth, k + 1) for k in range(count)]
-        areas = np.concatenate(areas, axis=1)
-        rows = rows or keys
-        sums = sums + areas
-        differences.append(areas[1] - areas[0])
-    differences = np.array(differences)
+        rows.append(keys)
+        seen.append(np.concatenate(areas, axis=1))
+    shared, places = shared_cells(rows)
+    seen = np.array([areas[:, place] for areas, place in zip(seen, places, strict=True)])
+    differences = seen[:, 1] - seen[:, 0]
     seeds = len(finished)
     counts = next(iter(finished.values()))["n"]
     overlap = sum(counts["test"].values()) / sum(counts["train"].values())
 
-    table = pd.DataFrame(rows, columns=["layer", "depth", "index"])
-    table["mean_reference"], table["mean_other"] = sums / seeds
+    table = pd.DataFrame(shared, columns=["layer", "depth", "index"])
+    table["mean_reference"], table["mean_other"] = seen.mean(axis=0)
     table["difference"] = differences.mean(axis=0)
     plain, corrected = paired_t(differences), paired_t(differences, 1 / seeds + overlap)
     table["t"], table["p"], table["q"] = plain["t"], plain["p"], adjust(plain["p"], correction)

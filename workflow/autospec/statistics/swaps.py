@@ -13,6 +13,7 @@ from autospec.errors import InputError
 from autospec.statistics.labelings import read_labelings
 from autospec.statistics.multiplicity import adjust
 from autospec.statistics.ranks import counts_at_least, monte_carlo_interval, standardise
+from autospec.statistics.shared import shared_cells
 
 #: The statistics of the gradient spectra, which the claim about groups rests on.
 SPECTRAL = ("spectral_ratio", "gradient_difference")
@@ -171,30 +172,17 @@ def compare_groups(records, alpha=0.05, correction="bh"):
     Raises
     ------
     InputError
-        The seeds have different labelings or layers.
+        The seeds have different numbers of labelings, or no layer in common.
     """
     finished = {folder: record for folder, record in records.items() if record["status"] == "finished"}
     first = next(iter(records.values()))
     if not finished:
         logging.warning("%s: all %d seed(s) diverged, so nothing is tested", next(iter(records)), len(records))
-    cells, total, log_effect = (None, 0.0, 0.0) if finished else _no_cells()
-    for folder, record in finished.items():
-        seed_cells, x = cell_values(read_labelings(folder / "labelings.parquet", record["groups"]))
-        if cells is None:
-            cells = seed_cells
-        elif not cells[_KEY].equals(seed_cells[_KEY]) or x.shape != total.shape:
-            raise InputError(
-                f"{folder}/labelings.parquet: found {x.shape[0]} labelings of {x.shape[1]} values, "
-                f"wanted the {total.shape[0]} of {total.shape[1]} that the other seeds have. "
-                "Delete the runs and train again."
-            )
-        total = total + x
-        log_effect = log_effect + seed_cells["log_effect"]
-    cells["log_effect"] = log_effect / max(1, len(finished))
-    cells, layers, overall = swap_test(cells, total / max(1, len(finished)), alpha, correction)
+    cells, x = _mean_over_seeds(finished) if finished else _no_cells()
+    cells, layers, overall = swap_test(cells, x, alpha, correction)
 
     for table in (cells, layers):
-        table["labelings"], table["n_seeds"] = len(total), len(finished)
+        table["labelings"], table["n_seeds"] = len(x), len(finished)
     exact = not first["labels_used"]
     members = int((layers["p"].notna() & layers["statistic"].isin(SPECTRAL)).sum())
     dropped = int(layers["dropped"].sum())
@@ -208,8 +196,8 @@ def compare_groups(records, alpha=0.05, correction="bh"):
             **{name: first[name] for name in ("dataset", "model", "task", "activation", "shape")},
             "groups": list(first["groups"]),
             "simulated": first["simulated"],
-            "labelings": len(total),
-            "smallest_p": 1 / len(total),
+            "labelings": len(x),
+            "smallest_p": 1 / len(x),
             "seeds": len(finished),
             "status_counts": {"finished": len(finished), "diverged": len(records) - len(finished)},
             "dropped_cells": dropped,
@@ -241,7 +229,27 @@ def why_untested(overall):
 
 
 def _no_cells():
-    return pd.DataFrame(columns=[*_KEY, "log_effect"]), np.zeros((1, 0)), np.zeros(0)
+    return pd.DataFrame(columns=[*_KEY, "log_effect"]), np.zeros((1, 0))
+
+
+def _mean_over_seeds(finished):
+    seeds = {
+        folder: cell_values(read_labelings(folder / "labelings.parquet", record["groups"]))
+        for folder, record in finished.items()
+    }
+    keys = [list(cells[_KEY].itertuples(index=False, name=None)) for cells, _ in seeds.values()]
+    shared, places = shared_cells(keys)
+    first, (_, x) = next(iter(seeds.items()))
+    for folder, (_, other) in seeds.items():
+        if len(other) != len(x) or not any(layer for _, layer, *_ in shared):
+            raise InputError(
+                f"{folder}/labelings.parquet: found {len(other)} labelings, wanted the {len(x)} of "
+                f"{first}, and layers that all seeds have. Delete the runs and train again."
+            )
+    taken = [(cells.iloc[place], x[:, place]) for (cells, x), place in zip(seeds.values(), places, strict=True)]
+    cells = taken[0][0].reset_index(drop=True)
+    cells["log_effect"] = np.mean([cells["log_effect"].to_numpy() for cells, _ in taken], axis=0)
+    return cells, sum(x for _, x in taken) / len(taken)
 
 
 _CAUTION = (
