@@ -6,6 +6,7 @@ import pytest
 from nilearn.image import resample_to_img
 from nilearn.maskers import NiftiLabelsMasker, NiftiMapsMasker
 
+from autospec.data import extraction
 from autospec.data.components import extract, read_atlas, read_maps
 from autospec.data.scans import load
 from autospec.errors import InputError
@@ -129,6 +130,63 @@ def test_maps_that_overlap_or_say_the_same_give_nilearns_regression(tmp_path, sc
     in_float64 = [nib.Nifti1Image(one.astype(float), AFFINE) for one in float32]
     wanted = NiftiMapsMasker(in_float64[0], standardize=None).fit().transform(in_float64[1])
     np.testing.assert_allclose(series, wanted, rtol=1e-6, atol=1e-6 * np.abs(wanted).max())
+
+
+def two_grids(folder):
+    """Scans of four people, the last two on a coarser grid, and each one's path by subject."""
+    rng = np.random.default_rng(5)
+    for number, (shape, size) in enumerate([(SHAPE, 4.0)] * 2 + [((4, 5, 4), 6.0)] * 2):
+        image = nib.Nifti1Image((100 + rng.standard_normal((*shape, VOLUMES))).astype(np.float32), grid_of(size))
+        image.header.set_xyzt_units("mm", "sec")
+        image.header["pixdim"][4] = 2.0
+        nib.save(image, folder / f"sub-{number}_bold.nii.gz")
+    rows = "".join(f"sub-{number}\t{'ab'[number % 2]}\n" for number in range(4))
+    (folder / "participants.tsv").write_text("participant_id\tdiagnosis\n" + rows)
+    return [folder / f"sub-{number}_bold.nii.gz" for number in range(4)]
+
+
+def grid_of(size):
+    return np.diag([size, size, size, 1.0])
+
+
+GRIDS = {"bold": "{subject}_bold.nii.gz", "confounds": None, "groups": {"a": ["a"], "b": ["b"]}, "resample_maps": True}
+
+
+def test_maps_are_brought_to_each_of_two_grids_once(tmp_path, monkeypatch):
+    scans = two_grids(tmp_path)
+    smooth = np.cumsum(np.random.default_rng(2).normal(size=(*SHAPE, 4)), axis=0)
+    maps = save(tmp_path / "maps.nii.gz", smooth.astype(np.float32))
+    made, read_maps = [], extraction.read_maps
+    monkeypatch.setattr(extraction, "read_maps", lambda *given: made.append(given) or read_maps(*given))
+    extracted = extraction.extract_part(GRIDS | {"maps": maps.name}, tmp_path)
+    assert len(made) == 2
+    for recording, scan in zip(extracted.recordings, scans, strict=True):
+        there = resample_to_img(maps, scan, interpolation="continuous")
+        in_float64 = [nib.Nifti1Image(one.get_fdata(), one.affine, dtype=np.float64) for one in (there, load(scan))]
+        wanted = NiftiMapsMasker(in_float64[0], standardize=None).fit().transform(in_float64[1])
+        np.testing.assert_allclose(recording.series, wanted, rtol=1e-5, atol=1e-5 * np.abs(wanted).max())
+    with pytest.raises(InputError, match="sub-2_bold.nii.gz: grid .*set `resample_maps: true`"):
+        extraction.extract_part(GRIDS | {"maps": maps.name, "resample_maps": False}, tmp_path)
+
+
+def test_regions_keep_their_places_on_two_grids_and_one_that_a_grid_loses_is_lacking_there(tmp_path):
+    scans = two_grids(tmp_path)
+    array = labels()
+    array[1, 1, 1] = 9  # one small voxel, between those of the coarser grid
+    atlas = save(tmp_path / "atlas.nii.gz", array)
+    extracted = extraction.extract_part(GRIDS | {"atlas": atlas.name}, tmp_path)
+    numbers = [1, 2, 3, 5, 6, 9]
+    assert extracted.features == [f"region-{number}" for number in numbers] and not extracted.lost
+    for recording, scan in zip(extracted.recordings, scans, strict=True):
+        there = resample_to_img(atlas, scan, interpolation="nearest").get_fdata()
+        bold = load(scan).get_fdata()
+        for column, number in enumerate(numbers):
+            if (there == number).any():
+                np.testing.assert_allclose(recording.series[:, column], bold[there == number].mean(axis=0), rtol=1e-5)
+            else:
+                assert number == 9 and bold.shape[0] == 4
+        assert recording.lacking.tolist() == [not (there == number).any() for number in numbers]
+    assert [recording.lacking[5] for recording in extracted.recordings] == [False, False, True, True]
 
 
 def flip(affine):

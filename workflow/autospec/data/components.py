@@ -2,8 +2,8 @@
 
 Maps: every volume is regressed on all maps at once, the first stage of dual regression (Filippini et al. 2009, PNAS
 106, 7209-7214); the second stage, back to maps of each person, is not needed here. Regions: the mean over each
-region's voxels. Both are one product of a matrix, (components, voxels), with the scan's voxels, made once for all
-scans: nilearn's NiftiMapsMasker and NiftiLabelsMasker, which the tests compare with, solve or label each scan anew.
+region's voxels. Both are one product of a matrix, (components, voxels), with the scan's voxels, made once for each
+grid: nilearn's NiftiMapsMasker and NiftiLabelsMasker, which the tests compare with, solve or label each scan anew.
 """
 
 import dataclasses
@@ -81,7 +81,10 @@ def of_maps(
         array = image.get_fdata(dtype=np.float32)
     empty = np.flatnonzero(~array.any(axis=(0, 1, 2)))
     if len(empty):
-        raise InputError(f"{origin}: component map {empty[0] + 1} is zero everywhere. Remove it from the file.")
+        raise InputError(
+            f"{origin}: component map {empty[0] + 1} is zero everywhere on the grid {grid(image)}. "
+            "Remove it from the file, or the scans that do not cover it."
+        )
     image = nib.Nifti1Image(array, image.affine)
     support = array.any(axis=3)
     inside = array[support].astype(np.float64)
@@ -101,7 +104,7 @@ def numbered(count: int) -> list[str]:
     return [f"component-{number + 1:02d}" for number in range(count)]
 
 
-def read_atlas(path: Path, scan: nib.Nifti1Image, resample: bool) -> Components:
+def read_atlas(path: Path, scan: nib.Nifti1Image, resample: bool, regions: list[str] | None = None) -> Components:
     """Read an atlas, a 3-d image of whole numbers, 0 outside the regions.
 
     Parameters
@@ -111,6 +114,9 @@ def read_atlas(path: Path, scan: nib.Nifti1Image, resample: bool) -> Components:
         (as BIDS 1.9 has it for discrete segmentations); otherwise a region is named by its number.
     scan, resample
         As in `read_maps`; labels are resampled to the nearest.
+    regions : list of str, optional
+        Which regions to give, those without a voxel on the scan's grid too, which the scan then lacks; by default
+        those that have one.
 
     Raises
     ------
@@ -141,16 +147,18 @@ def read_atlas(path: Path, scan: nib.Nifti1Image, resample: bool) -> Components:
     here = np.unique(labels[labels != 0])
     if not len(here):
         raise InputError(f"{path}: none of {len(every)} regions has a voxel on the scans' grid ({grid(scan)}).")
-    support = labels != 0
+    if regions is not None:
+        here = np.array([label for label in every if names[label] in regions])
+    support = np.isin(labels, here)
     region = np.searchsorted(here, labels[support])
-    sizes = np.bincount(region)
+    sizes = np.bincount(region, minlength=len(here))
     return Components(
         names=[names[label] for label in here],
         lost=[names[label] for label in every if label not in here],
         image=image,
         support=support,
-        coverage=lambda moving: np.bincount(region[moving], minlength=len(here)) / sizes,
-        weights=scipy.sparse.csr_array((1 / sizes[region], (region, np.arange(len(region))))),
+        coverage=lambda moving: np.bincount(region[moving], minlength=len(here)) / np.maximum(sizes, 1),
+        weights=scipy.sparse.csr_array((1 / sizes[region], (region, np.arange(len(region)))), (len(here), len(region))),
     )
 
 

@@ -9,9 +9,10 @@ release another: ``fmri_00{subject}.nii.gz`` and ``fmri_00{subject}.tsv.gz`` bes
 import dataclasses
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pandas as pd
 
@@ -23,7 +24,7 @@ from autospec.data.files import find_files
 from autospec.data.participants import labels_in_question, match_people, read_participants
 from autospec.data.participants_cells import dropped_table
 from autospec.data.recording import Recording
-from autospec.data.scans import check_4d, load, repetition_time, same_time
+from autospec.data.scans import check_4d, load, repetition_time, same_grid, same_time
 from autospec.errors import InputError
 
 MAPS = "component_maps.nii.gz"
@@ -104,11 +105,12 @@ def extract_part(
     subjects = cohort.people["subject"].tolist()[part::parts]
     first = load(cohort.scans[cohort.people["subject"].iloc[0]])
     check_4d(first, cohort.scans[cohort.people["subject"].iloc[0]], "a scan with time as the fourth axis")
-    components = _components(options, folder, first, cohort, maps)
+    components_on = _components(options, folder, cohort, maps)
+    components = components_on(first)
     recordings, measures = [], []
     begin = logged = time.monotonic()
     for number, subject in enumerate(subjects, start=1):
-        recording, row = _read_scan(subject, cohort, components, options, folder)
+        recording, row = _read_scan(subject, cohort, components_on, options, folder)
         if measures and not same_time(row["repetition_time"], measures[0]["repetition_time"]):
             refuse_times(cohort.scans[subject], row, measures[0])
         recordings.append(recording)
@@ -122,24 +124,36 @@ def extract_part(
     return Extracted(recordings, measures, components.names, components.lost, simulated)
 
 
-def _components(options, folder, scan, cohort, maps) -> Components:
-    resample = options.get("resample_maps", False)
-    if options.get("atlas"):
-        return read_atlas(folder / options["atlas"], scan, resample)
-    if options.get("ica"):
-        if maps is None:
-            image, _ = group_ica.estimate(options["ica"], folder, cohort.estimated_on)
+def _components(options, folder, cohort, maps) -> Callable[[nib.Nifti1Image], Components]:
+    """Give what a scan's time courses are taken of, of the first scan's names; made once for each grid."""
+    resample, made = options.get("resample_maps", False), []
+    image = None
+    if options.get("ica") and not options.get("atlas") and maps is None:
+        image, _ = group_ica.estimate(options["ica"], folder, cohort.estimated_on)
+
+    def make(scan):
+        if options.get("atlas"):
+            return read_atlas(folder / options["atlas"], scan, resample, made[0].names if made else None)
+        if image is not None:
             return of_maps(image, numbered(image.shape[3]), scan, resample, folder)
-        return read_maps(Path(maps), scan, resample)
-    return read_maps(folder / options.get("maps", MAPS), scan, resample)
+        return read_maps(Path(maps) if options.get("ica") else folder / options.get("maps", MAPS), scan, resample)
+
+    def components_on(scan):
+        for components in made:
+            if not resample or same_grid(components.image, scan):
+                return components
+        made.append(make(scan))
+        return made[-1]
+
+    return components_on
 
 
-def _read_scan(subject, cohort, components, options, folder) -> tuple[Recording, dict]:
+def _read_scan(subject, cohort, components_on, options, folder) -> tuple[Recording, dict]:
     path = cohort.scans[subject]
     image = load(path)
     check_4d(image, path, "a scan with time as the fourth axis")
     row = {"subject": subject, "repetition_time": repetition_time(image, path, folder, options.get("repetition_time"))}
-    series, lacking, measures = extract(components, image, path)
+    series, lacking, measures = extract(components_on(image), image, path)
     row |= measures | {"usable_volumes": len(series), "mean_fd": float("nan")}
     recording = Recording(subject, series.astype(np.float32), lacking=lacking)
     if cohort.tables is not None:
