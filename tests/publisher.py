@@ -3,11 +3,13 @@
 import hashlib
 import http.server
 import json
+import re
 import threading
 import urllib.parse
 from xml.sax.saxutils import escape
 
 S3 = "/s3.amazonaws.com/fcp-indi"
+FIGSHARE = "/api.figshare.com/v2/articles"
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 
 
@@ -28,13 +30,15 @@ class Publisher:
     requests : list of (str, str or None)
         Path, with its query, and Range header of every request.
     page : int
-        Keys on a page of a bucket's listing.
+        Keys on a page of a bucket's listing; the most files on a page of an article's.
+    articles : dict of int to list of dict
+        Entries of the files of each article of figshare.
     etags : dict of str to str
         ETags of keys that are not the MD5.
     """
 
     def __init__(self):
-        self.files, self.cuts, self.answers, self.etags = {}, {}, {}, {}
+        self.files, self.cuts, self.answers, self.etags, self.articles = {}, {}, {}, {}, {}
         self.ranges, self.page, self.versions, self.requests = True, 1000, "followed", []
         publisher = self
 
@@ -48,7 +52,7 @@ class Publisher:
                 pass
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
         self.thread.start()
         self.url = f"http://127.0.0.1:{self.server.server_port}"
 
@@ -61,19 +65,17 @@ class Publisher:
         """Put an object into the bucket."""
         self.files[f"{S3}/{key}"] = content
 
-    def article(self, number: int, files: dict[str, bytes], **changes):
-        """Put an article of figshare in place, as its API describes it."""
-        entries = []
+    def article(self, number: int, files: dict[str, bytes]):
+        """Put an article of figshare in place."""
+        self.articles[number] = []
         for place, (name, content) in enumerate(files.items()):
             path = f"/ndownloader.figshare.com/files/{7600000 + place}"
             self.files[path] = content
             md5 = hashlib.md5(content).hexdigest()
-            entries.append(
+            self.articles[number].append(
                 {"id": 7600000 + place, "name": name, "size": len(content), "is_link_only": False,
                  "download_url": f"https:/{path}", "supplied_md5": "", "computed_md5": md5}
             )  # fmt: skip
-        page = {"id": number, "title": "COBRE preprocessed with NIAK 0.17 - lightweight release", "files": entries}
-        self.files[f"/api.figshare.com/v2/articles/{number}"] = json.dumps(page | changes).encode()
 
     def answer(self, request):
         address = urllib.parse.urlsplit(request.path)
@@ -85,6 +87,8 @@ class Publisher:
         query = urllib.parse.parse_qs(address.query)
         if path == S3 and query.get("list-type") == ["2"]:
             return self._send(request, 200, self._listing(query))
+        if described := re.fullmatch(rf"{FIGSHARE}/(\d+)(/files)?", path):
+            return self._send(request, 200, self._article(int(described[1]), bool(described[2]), query))
         if path not in self.files:
             return self._send(request, 404, b"")
         content, status, headers = self.files[path], 200, {}
@@ -109,6 +113,16 @@ class Publisher:
         request.end_headers()
         request.wfile.write(content if cut is None else content[:cut])
         request.close_connection = cut is not None
+
+    def _article(self, number: int, listed: bool, query) -> bytes:
+        """An article of figshare, with ten of its files at most; or a page of all of them."""
+        entries = self.articles[number]
+        if not listed:
+            title = "COBRE preprocessed with NIAK 0.17 - lightweight release"
+            return json.dumps({"id": number, "title": title, "files": entries[:10]}).encode()
+        size = min(int(query.get("page_size", ["10"])[0]), self.page)
+        start = size * (int(query.get("page", ["1"])[0]) - 1)
+        return json.dumps(entries[start : start + size]).encode()
 
     def _listing(self, query) -> bytes:
         """A page of ListObjectsV2."""

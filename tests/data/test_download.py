@@ -266,24 +266,61 @@ def test_cobre_comes_with_the_checksums_of_its_listing(publisher, tmp_path):
         sources.get(["cobre"], tmp_path)
 
 
+def cobre_of(people):
+    files = dict(list(COBRE_FILES.items())[4:])
+    for number in range(40000, 40000 + people):
+        files |= {f"fmri_00{number}.{kind}": f"{kind} of {number}".encode() for kind in ("nii.gz", "tsv.gz")}
+    return files
+
+
+# The publisher may put fewer files on a page than are asked for, and the last page may be full.
+@pytest.mark.parametrize(("most", "pages"), [(1000, 2), (7, 6), (29, 2)])
+def test_every_file_of_cobre_comes_however_many_pages_list_them(publisher, tmp_path, most, pages):
+    publisher.page, files = most, cobre_of(13)
+    assert len(files) == 29
+    publisher.article(4197885, files)
+    sources.get(["cobre"], tmp_path)
+    assert {name: (tmp_path / name).read_bytes() for name in names(tmp_path)} == files
+    asked = [path for path, _ in publisher.requests if "articles" in path]
+    place = "/api.figshare.com/v2/articles/4197885/files"
+    assert asked == [f"{place}?page={page}&page_size=1000" for page in range(1, pages + 1)]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda page: page.pop("files"), "KeyError"),
-        (lambda page: page["files"][0].pop("computed_md5"), "computed_md5"),
-        (lambda page: page["files"][0].update(computed_md5=""), "a checksum"),
-        (lambda page: page["files"][0].update(name="../../outside"), "is not as it was"),
-        (lambda page: page["files"].pop(1), "2 scans found, 1 files missing"),
-        (lambda page: page.update(files=page["files"][4:]), "0 scans found"),
+        (lambda entries: entries[0].pop("computed_md5"), "computed_md5"),
+        (lambda entries: entries[0].update(computed_md5=""), "a checksum"),
+        (lambda entries: entries[0].update(name="../../outside"), "wanted scans"),
+        (lambda entries: entries.pop(1), "2 scans found, 1 files missing"),
+        (lambda entries: entries.pop(4), "2 scans found, 1 files missing"),
+        (lambda entries: entries.__delitem__(slice(4)), "0 scans found"),
+        (lambda entries: entries.clear(), "0 scans found"),
+        (lambda entries: entries.append(entries[0]), "each file once"),
     ],
 )
-def test_a_changed_listing_of_cobre_is_told_and_nothing_is_fetched(publisher, tmp_path, change, message):
+@pytest.mark.parametrize("most", [1000, 3])
+def test_a_changed_listing_of_cobre_is_told_and_nothing_is_fetched(publisher, tmp_path, most, change, message):
+    publisher.page = most
     publisher.article(4197885, COBRE_FILES)
-    place = "/api.figshare.com/v2/articles/4197885"
-    page = json.loads(publisher.files[place])
-    change(page)
-    publisher.files[place] = json.dumps(page).encode()
-    with pytest.raises(InputError, match=f"cobre: .*the listing is not as it was.*{message}|{message}"):
+    change(publisher.articles[4197885])
+    with pytest.raises(InputError, match=f"cobre: .*the listing is not as it was.*{message}"):
+        sources.get(["cobre"], tmp_path)
+    assert not names(tmp_path)
+
+
+@pytest.mark.parametrize("page", [b"<html>moved", b'{"files": []}', b"null", b'["fmri_0040000.nii.gz"]', b"\xff"])
+def test_a_listing_of_cobre_that_is_none_is_told(publisher, tmp_path, monkeypatch, page):
+    monkeypatch.setattr(publisher, "_article", lambda *asked: page)
+    with pytest.raises(InputError, match="cobre: .*page=1.*the listing is not as it was, wanted files with name"):
+        sources.get(["cobre"], tmp_path)
+
+
+def test_a_publisher_of_cobre_that_gives_the_same_page_again_and_again_is_told(publisher, tmp_path, monkeypatch):
+    publisher.article(4197885, COBRE_FILES)
+    page = json.dumps(publisher.articles[4197885]).encode()
+    monkeypatch.setattr(publisher, "_article", lambda *asked: page)
+    with pytest.raises(InputError, match="cobre: .*page=2.*the listing is not as it was, wanted each file once"):
         sources.get(["cobre"], tmp_path)
     assert not names(tmp_path)
 

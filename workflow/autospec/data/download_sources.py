@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import json
 import urllib.parse
 import xml.etree.ElementTree as ElementTree
@@ -42,6 +43,7 @@ TABLES_SHA256 = {
 
 #: COBRE preprocessed with NIAK 0.17, lightweight release (Bellec 2016, doi:10.6084/m9.figshare.4197885).
 COBRE = "https://api.figshare.com/v2/articles/4197885"
+_MOST_A_PAGE = 1000  # of a listing of figshare (docs.figshare.com, openapi: page_size)
 
 #: A public copy of the four original files; their checksums are known.
 MNIST_COPY = "https://ossci-datasets.s3.amazonaws.com/mnist"
@@ -160,22 +162,37 @@ def _listed(prefix: str, title: str) -> list[RemoteFile]:
             raise _changed(title, url, "a token for the next page")
 
 
+def _article_files(article: str, title: str) -> list[RemoteFile]:
+    """Every file of an article of figshare, page by page: the article's own page names ten of them at most."""
+    files: list[RemoteFile] = []
+    for page in itertools.count(1):
+        url = f"{article}/files?page={page}&page_size={_MOST_A_PAGE}"
+        try:
+            found = [
+                RemoteFile(entry["name"], entry["download_url"], int(entry["size"]), entry["computed_md5"])
+                for entry in json.loads(read_text(url, title))
+            ]
+        except (ValueError, KeyError, TypeError) as error:
+            raise _changed(title, url, f"files with name, download_url, size and computed_md5 ({error!r})") from None
+        # Only an empty page is the end: pages may hold fewer files than were asked for.
+        if not found:
+            return files
+        files += found
+        if len({file.name for file in files}) < len(files):
+            raise _changed(title, url, "each file once in all pages")
+    raise AssertionError
+
+
 def _cobre(folder: Path, title: str) -> pd.DataFrame:
     """Scans, confounds and diagnoses of COBRE, all in the folder itself, with the checksums of the listing."""
-    try:
-        files = [
-            RemoteFile(entry["name"], entry["download_url"], int(entry["size"]), entry["computed_md5"])
-            for entry in json.loads(read_text(COBRE, title))["files"]
-        ]
-    except (ValueError, KeyError, TypeError) as error:
-        raise _changed(title, COBRE, f"files with name, download_url, size and computed_md5 ({error!r})") from None
+    files = _article_files(COBRE, title)
     names = {file.name for file in files}
     scans = {name.removesuffix(".nii.gz") for name in names if name.startswith("fmri_") and name.endswith(".nii.gz")}
     missing = sorted({"phenotypic_data.tsv.gz", *(f"{scan}.tsv.gz" for scan in scans)} - names)
     bad = [name for name in names if "/" in name or "\\" in name or name.startswith(".")]
     if not scans or missing or bad or not all(file.md5 for file in files):
         raise _changed(
-            title, COBRE,
+            title, f"{COBRE}/files",
             f"scans fmri_*.nii.gz, each with its confounds fmri_*.tsv.gz and a checksum, and phenotypic_data.tsv.gz "
             f"({len(scans)} scans found, {len(missing)} files missing)",
         )  # fmt: skip
