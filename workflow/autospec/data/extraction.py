@@ -1,9 +1,9 @@
 """Preprocessed 4-d fMRI to component time courses, in parts of several people each.
 
 Layouts: any folder in which a pattern with ``{subject}`` finds one scan and one table of confounds a person.
-fMRIPrep derivatives are one (documented at its "Outputs of fMRIPrep"; the defaults below), the public COBRE
-release another: ``fmri_00{subject}.nii.gz`` and ``fmri_00{subject}.tsv.gz`` beside phenotypic_data.tsv.gz
-(described in nilearn up to 0.8, datasets/description/cobre.rst, figshare 4197885).
+fMRIPrep derivatives are one (documented at its "Outputs of fMRIPrep"; the defaults below are its names in native
+space), the public COBRE release another: ``fmri_00{subject}.nii.gz`` and ``fmri_00{subject}.tsv.gz`` beside
+phenotypic_data.tsv.gz (described in nilearn up to 0.8, datasets/description/cobre.rst, figshare 4197885).
 """
 
 import dataclasses
