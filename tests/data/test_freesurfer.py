@@ -194,6 +194,32 @@ def test_sessions_of_one_person_are_known_as_such(cohort):
     assert dataset.people["person"].tolist() == [f"sub-{number // 2}" for number in range(8)]
 
 
+@pytest.mark.parametrize("template", ["{person}", "{person}_base"])
+@pytest.mark.parametrize("rows", ["persons", "visits"])
+def test_of_the_longitudinal_stream_each_visit_is_read_once(cohort, template, rows):
+    """What recon-all -base and -long leave in one SUBJECTS_DIR; the last person was seen once, without the stream."""
+    table, names = pd.read_csv(cohort / "participants.tsv", sep="\t"), []
+    for person in table["participant_id"][:-1]:
+        base = template.format(person=person)
+        visits = [f"{person}_ses-1", f"{person}_ses-2"]
+        for folder in {base, *visits, *(f"{visit}.long.{base}" for visit in visits)} - {person}:
+            shutil.copytree(cohort / person, cohort / folder)
+        if base != person:
+            shutil.rmtree(cohort / person)
+        names += [f"{visit}.long.{base}" for visit in visits]
+    names.append(table["participant_id"].iloc[-1])
+    made_from = {name for long in names[:-1] for name in long.split(".long.")}
+    if rows == "visits":
+        table = table.loc[[*np.repeat(range(7), 2), 7]].assign(participant_id=[one.split(".long.")[0] for one in names])
+        table.to_csv(cohort / "participants.tsv", sep="\t", index=False)
+    dataset, quality, dropped = read("name", OPTIONS, cohort)
+    assert dataset.people["subject"].tolist() == quality["subject"].tolist() == names
+    assert dataset.people["person"].tolist() == [name.split("_")[0] for name in names]
+    found = dropped[dropped["kind"] == "subject"]
+    assert set(found["label"]) == made_from
+    assert set(found["reason"]) == {"base or cross-sectional of the longitudinal stream"}
+
+
 def test_folders_that_are_not_of_subjects_are_passed_over(cohort):
     shutil.copytree(cohort / "sub-0001", cohort / "fsaverage")
     (cohort / "logs").mkdir()

@@ -362,6 +362,18 @@ def test_sessions_get_the_row_of_their_person(tmp_path):
     assert ["subject", "sub-01_ses-1", "data, but no row in the participants table"] in dropped.values.tolist()
 
 
+def test_visits_of_the_longitudinal_stream_have_rows_of_their_own_or_their_persons(tmp_path):
+    people = pd.DataFrame(
+        {"subject": ["first-a", "second-a", "b"], "group": ["x", "x", "y"], "age": [20.0, 22.0, 30.0]}
+    )
+    labels = ["first-a.long.a", "second-a.long.a", "one.long.b", "two.long.b"]
+    matched, dropped = match_people(people, labels, "error", "the folder")
+    assert matched["subject"].tolist() == labels and dropped.empty
+    assert matched["person"].tolist() == ["a", "a", "b", "b"]
+    assert matched["age"].tolist() == [20.0, 22.0, 30.0, 30.0]
+    assert labels_in_question(labels, ["first-a", "b"]) == {"second-a.long.a"}
+
+
 def test_a_compressed_table_is_read_and_one_cut_short_is_refused(tmp_path):
     """The COBRE release has phenotypic_data.tsv.gz."""
     text = "ID\tCurrent Age\tGender\tSubject Type\n40000\t20\tFemale\tPatient\n40001\t27\tMale\tControl\n"

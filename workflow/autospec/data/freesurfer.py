@@ -13,7 +13,7 @@ from autospec.data.freesurfer_cohort import assemble
 from autospec.data.freesurfer_names import HEAD_SIZE
 from autospec.data.freesurfer_stats import Subject, read_subject, stats_files
 from autospec.data.participants import labels_in_question, match_people, read_participants
-from autospec.data.participants_cells import dropped_table
+from autospec.data.participants_cells import dropped_table, only_longitudinal
 from autospec.errors import InputError
 
 DEFAULT_MEASURES = ("volume", "thickness")
@@ -57,6 +57,7 @@ def read(name: str, options: Mapping, path: str | Path) -> tuple[Dataset, pd.Dat
         for file in path.glob("*/stats/aseg.stats")
         if not file.parts[-3].startswith("fsaverage")
     }
+    folders, made_from = only_longitudinal(folders)
     folders = labels_in_question(folders, outside["label"])
     missing = options.get("missing_subjects", "error")
     people, unmatched = match_people(people, folders, missing, path)
@@ -83,7 +84,7 @@ def read(name: str, options: Mapping, path: str | Path) -> tuple[Dataset, pd.Dat
     )  # fmt: skip
     lost = dropped_table("feature", not_everywhere, "not measured by every version of FreeSurfer")
     unread = [dropped_table("subject", [folder.name], reason) for folder, reason in reasons.items()]
-    return dataset, quality, pd.concat([outside, unmatched, *unread, lost, cleaned], ignore_index=True)
+    return dataset, quality, pd.concat([outside, made_from, unmatched, *unread, lost, cleaned], ignore_index=True)
 
 
 def _read_all(

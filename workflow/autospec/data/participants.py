@@ -14,6 +14,7 @@ from autospec.data.participants_cells import (
     read_persons,
     read_sex,
     read_texts,
+    visit_of,
 )
 from autospec.data.text_table import MISSING, read_text_table
 from autospec.errors import InputError
@@ -102,7 +103,7 @@ def read_participants(folder: str | Path, options: Mapping) -> tuple[pd.DataFram
 def labels_in_question(labels: Collection[str], left_out: Collection[str]) -> set[str]:
     """Labels of data, but for those of people whom the table knows and who were left out on purpose."""
     left_out = set(left_out)
-    return {label for label in labels if not {label, person_of(label)} & left_out}
+    return {label for label in labels if not {label, visit_of(label), person_of(label)} & left_out}
 
 
 def match_people(
@@ -111,8 +112,9 @@ def match_people(
     """Keep the people whose data are there.
 
     Where the table has one row a person, as BIDS has it, and the data are of several sessions
-    (``sub-01_ses-1``, ``sub-01_ses-2``), each session gets its person's row. Where no label is the same, zeros in
-    front are not counted, which spreadsheets drop and files keep (40000, ``0040000``); people then get the data's.
+    (``sub-01_ses-1``, ``sub-01_ses-2``), each session gets its person's row; ``visit.long.person`` gets the row of
+    the visit, if there is one. Where no label is the same, zeros in front are not counted, which spreadsheets drop and
+    files keep (40000, ``0040000``); people then get the data's.
 
     Parameters
     ----------
@@ -173,16 +175,14 @@ def _with_zeros(people: pd.DataFrame, labels: Collection[str]) -> pd.DataFrame:
 def _by_session(people: pd.DataFrame, labels: Collection[str]) -> pd.DataFrame:
     known, sessions = set(people["subject"]), {}
     for label in sorted(set(labels) - known):
-        person = person_of(label)
-        if person in known and person not in labels:
-            sessions.setdefault(person, []).append(label)
+        row = visit_of(label) if visit_of(label) in known else person_of(label)
+        if row in known and row not in labels:
+            sessions.setdefault(row, []).append(label)
     if not sessions:
         return people
-    people = people.assign(
-        person=people.get("person", people["subject"]),
-        subject=[sessions.get(subject, [subject]) for subject in people["subject"]],
-    )
-    return people.explode("subject", ignore_index=True)
+    people = people.assign(subject=[sessions.get(subject, [subject]) for subject in people["subject"]])
+    people = people.explode("subject", ignore_index=True)
+    return people if "person" in people else people.assign(person=people["subject"].map(person_of))
 
 
 def _prefix(known: Collection[str], labels: Collection[str]) -> str:

@@ -13,7 +13,8 @@ from autospec.errors import InputError
 SEX = {"m": "M", "male": "M", "1": "M", "f": "F", "female": "F", "2": "F"}
 #: Labels of scans that name their person: BIDS (sub-01_ses-2) and FreeSurfer's longitudinal stream
 #: (visit2.long.sub-01).
-_SESSIONS = (re.compile(r"(sub-[^_]+)_.+"), re.compile(r".+\.long\.(.+)"))
+_LONGITUDINAL = re.compile(r"(?P<visit>.+)\.long\.(?P<base>.+)")
+_SESSIONS = (re.compile(r"(sub-[^_]+?)(?:_|\.long\.).+"), re.compile(r".+\.long\.(.+)"))
 
 
 def dropped_table(kind: str, labels: Iterable[str], reason: str) -> pd.DataFrame:
@@ -35,6 +36,31 @@ def as_text(value: object) -> str:
 def person_of(label: str) -> str:
     """Whose scan a label names: the label itself where it names no session."""
     return next((match[1] for pattern in _SESSIONS if (match := pattern.fullmatch(label))), label)
+
+
+def visit_of(label: str) -> str:
+    """Which visit a label of the longitudinal stream names: the label itself where it is none."""
+    match = _LONGITUDINAL.fullmatch(label)
+    return match["visit"] if match else label
+
+
+def only_longitudinal(labels: Iterable[str]) -> tuple[set[str], pd.DataFrame]:
+    """Leave out what FreeSurfer's longitudinal stream is made from, wherever its result `X.long.Y` is there.
+
+    The base Y is an average over a person's visits, and X the same visit without it (Reuter et al. 2012, NeuroImage
+    61, 1402-1418): each visit is one row.
+
+    Returns
+    -------
+    labels : set of str
+    dropped : DataFrame
+        `kind`, `label`, `reason`.
+    """
+    labels = set(labels)
+    streams = [match for match in map(_LONGITUDINAL.fullmatch, labels) if match]
+    made_from = labels & {name for match in streams for name in (match["visit"], match["base"])}
+    reason = "base or cross-sectional of the longitudinal stream"
+    return labels - made_from, dropped_table("subject", sorted(made_from), reason)
 
 
 def map_groups(
