@@ -68,6 +68,18 @@ def test_cleaning_is_detrending_a_butterworth_filter_and_a_z_score():
     np.testing.assert_allclose(clean(raw, 2.0, 0.02, 0.12), wanted, atol=1e-8)
 
 
+@pytest.mark.parametrize(
+    "sites, band, warned",
+    [("NYU KKI NYU KKI", {}, True), ("NYU NYU NYU NYU", {}, False),
+     ("NYU KKI NYU KKI", {"high_pass": None, "low_pass": None}, False)],
+)  # fmt: skip
+def test_a_band_over_several_sites_with_one_repetition_time_is_warned_of(folder, caplog, sites, band, warned):
+    table = pd.read_csv(folder / "participants.tsv", sep="\t").assign(site=sites.split())
+    table.to_csv(folder / "participants.tsv", sep="\t", index=False)
+    read(folder, **band)
+    assert ("2 sites and one `repetition_time`" in caplog.text) == warned
+
+
 def test_no_band_leaves_every_frequency(folder):
     dataset, _, _ = read(folder, high_pass=None, low_pass=None)
     wanted = signal.detrend(np.loadtxt(folder / "raw" / "a_rois.1D"), axis=0)

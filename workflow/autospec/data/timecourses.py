@@ -14,7 +14,7 @@ from autospec.data.dataset import Dataset
 from autospec.data.files import find_files
 from autospec.data.participants import labels_in_question, match_people, read_participants
 from autospec.data.recording import Recording
-from autospec.data.signal import constant
+from autospec.data.signal import HIGH_PASS, LOW_PASS, constant
 from autospec.data.text_courses import SUFFIXES as TEXTS
 from autospec.data.text_courses import read_text_courses
 from autospec.data.text_table import read_text
@@ -91,6 +91,12 @@ def from_series(
     dataset, qc, dropped
         As `read`.
     """
+    sites = people["site"].nunique() if "site" in people else 1
+    if sites > 1 and (options.get("high_pass", HIGH_PASS) or options.get("low_pass", LOW_PASS)):
+        logging.warning(
+            "%s: %d sites and one `repetition_time` for all of them, by which the band is computed; where a site's "
+            "is another, its people's band is another too", folder, sites,
+        )  # fmt: skip
     chosen = kept_components(options.get("component_list"), folder, len(features))
     features = [features[index] for index in chosen]
     recordings, rows = [], []
