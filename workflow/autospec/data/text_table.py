@@ -61,7 +61,7 @@ def read_text(path: str | Path, what: str) -> str:
     return text
 
 
-def read_text_table(path: str | Path, what: str) -> pd.DataFrame:
+def read_text_table(path: str | Path, what: str, fewest_columns: int = 2) -> pd.DataFrame:
     """Read a table separated by tabs, commas, semicolons or spaces; cells stay text, stripped.
 
     Parameters
@@ -70,6 +70,8 @@ def read_text_table(path: str | Path, what: str) -> pd.DataFrame:
         UTF-8, with or without byte order mark, any line ending.
     what : str
         What the table is, for the messages.
+    fewest_columns : int
+        A table of one column is most often one with another delimiter.
 
     Returns
     -------
@@ -79,7 +81,7 @@ def read_text_table(path: str | Path, what: str) -> pd.DataFrame:
     Raises
     ------
     InputError
-        The file is missing, empty or not UTF-8, has one column only, a column name is empty, or stands twice
+        The file is missing, empty or not UTF-8, has fewer columns, a column name is empty, or stands twice
         above cells that differ (a copy of a column is passed over), or a row has more or fewer cells than
         the header.
     """
@@ -90,7 +92,7 @@ def read_text_table(path: str | Path, what: str) -> pd.DataFrame:
     if len(rows) < 2:
         raise InputError(f"{path}: found {len(rows)} row(s) with text, wanted {what}: a header and rows below it.")
     header = rows[0][1]
-    if len(header) == 1:
+    if len(header) < fewest_columns:
         raise InputError(
             f"{path}: found one column, '{header[0][:60]}', wanted {what} with its columns separated by tabs, "
             "commas, semicolons or spaces. Save it so."
@@ -102,6 +104,8 @@ def read_text_table(path: str | Path, what: str) -> pd.DataFrame:
     for number, row in rows:
         if len(row) != len(header):
             more = "Is a number written with a comma, or a name that holds one not in quotes?"
+            if not row[-1]:
+                more = "Is there a delimiter at the end of the row?"
             raise InputError(
                 f"{path}, line {number}: found {len(row)} cells, wanted {len(header)} as in the header (separated by "
                 f"{DELIMITERS[delimiter]}). {'Is the file cut short?' if len(row) < len(header) else more}"
