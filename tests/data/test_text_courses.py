@@ -1,5 +1,6 @@
 """Text files of time courses, as the tools that people have write them."""
 
+import csv
 import gzip
 
 import numpy as np
@@ -12,6 +13,14 @@ from autospec.data.text_courses import read_text_courses
 from autospec.errors import InputError
 
 SERIES = np.random.default_rng(0).standard_normal((40, 3)).round(6)
+
+
+def as_r(delimiter, corner, quoted_numbers=False):
+    """What R's write.csv (an empty name over the row names) and write.table (no name) leave."""
+    lines = [delimiter.join([*corner, '"V1"', '"V2"', '"V3"'])]
+    for number, row in enumerate(SERIES, start=1):
+        lines.append(delimiter.join([f'"{number}"', *(f'"{x}"' if quoted_numbers else f"{x}" for x in row)]))
+    return "\n".join(lines) + "\n"
 
 
 def as_text(delimiter=" ", header=None, end="\n"):
@@ -35,6 +44,12 @@ def as_text(delimiter=" ", header=None, end="\n"):
         ("\n" + as_text() + "\n\n", ["1", "2", "3"]),
         (pd.DataFrame(SERIES, columns=["a", "b", "c"]).to_csv(), ["a", "b", "c"]),
         (pd.DataFrame(SERIES).to_csv(sep="\t"), ["0", "1", "2"]),
+        (pd.DataFrame(SERIES, columns=["a", "b", "c"]).to_csv(index=False, quoting=csv.QUOTE_ALL), ["a", "b", "c"]),
+        (as_r(",", ['""']), ["V1", "V2", "V3"]),
+        (as_r(",", ['""'], quoted_numbers=True), ["V1", "V2", "V3"]),
+        (as_r(" ", []), ["V1", "V2", "V3"]),
+        (as_r("\t", []), ["V1", "V2", "V3"]),
+        (as_r(",", ['""']).split("\n", 1)[1], ["1", "2", "3"]),
     ],
 )
 @pytest.mark.parametrize("compressed", [False, True])
@@ -62,6 +77,9 @@ def test_every_way_of_writing_a_table_gives_the_same_numbers(tmp_path, text, nam
         ("a,b,c\n", "the file is empty below its header"),
         ("", "the file is empty"),
         ("<html>not found</html>\n", "the file is empty below"),
+        (as_r(",", ['""']).replace('"2",', '"two",'), "line 3, column 1: found 'two'"),
+        (as_r(";", ['""']).replace(".", ","), "line 2, column 2: found '.*,.*'.*decimal comma"),
+        (as_text(",", "a,b,c") + '"1\n","2",3\n', "line 42: found|line 42, column 1: found|quotation mark"),
         (as_text("|"), "line 1, column 1: found '.*|.*"),
     ],
 )

@@ -220,6 +220,12 @@ def test_a_pattern_may_name_the_subject_twice(tmp_path):
     assert files == {name: tmp_path / name / f"{name}_run.txt" for name in ("s1", "s2")}
 
 
+def test_a_folder_that_fits_the_pattern_is_no_file(tmp_path):
+    (tmp_path / "s1.txt").touch()
+    (tmp_path / "s2.txt").mkdir()
+    assert find_files(tmp_path, "{subject}.txt", "files") == {"s1": tmp_path / "s1.txt"}
+
+
 def test_abide_nyu_is_read_whole(shared_data):
     folder = shared_data / "abide_cc200_nyu"
     dataset, qc, dropped = read(

@@ -35,7 +35,7 @@ def find_files(folder: str | Path, pattern: str, option: str) -> dict[str, Path]
     files: dict[str, Path] = {}
     for path in sorted(Path(folder).glob(pattern.replace("{subject}", "*"))):
         match = re.fullmatch(expression, path.relative_to(folder).as_posix())
-        if match is None:
+        if match is None or path.is_dir():
             continue
         subject = match["subject"]
         if subject in files:

@@ -2,21 +2,25 @@
 
 Layouts: AFNI's .1D as the Preprocessed Connectomes Project shares ABIDE (tab-separated under one line of
 ``#1 #2 ...``); plain numbers separated by spaces (``<subject>_timeseries.txt`` of Dadi et al. 2019, OSF gyrnx);
-CSV with a header, as pandas writes it, with or without a column of row numbers.
+CSV with a header, as pandas and R write it, with or without a column of row numbers. Row numbers are known by an empty
+name, or by being in quotes before values that are not, as R's write.csv and write.table leave them; they are left out.
 """
 
-import gzip
 import re
-import zlib
 from pathlib import Path
 
 import numpy as np
 
+from autospec.data.text_table import read_text
 from autospec.errors import InputError
 
 #: Suffixes, before a .gz, of what is read here.
 SUFFIXES = (".1d", ".txt", ".csv", ".tsv", ".dat")
-_WANTED = "wanted a table of numbers, one row a volume and one column a component"
+_TABLE = "a table of numbers, one row a volume and one column a component"
+_WANTED = f"wanted {_TABLE}"
+#: A cell in quotes; and one at the beginning of a row before one without.
+_QUOTED = re.compile(r'(?<![^\s,;])"([^"\s,;]+)"(?![^\s,;])')
+_ROW_NAME = re.compile(r'\s*"[^"]+"[\s,;]+[^"\s]')
 
 
 def read_text_courses(path: str | Path) -> tuple[np.ndarray, list[str]]:
@@ -38,7 +42,8 @@ def read_text_courses(path: str | Path) -> tuple[np.ndarray, list[str]]:
         A file that is empty, cut short or ragged, or that holds something that is no finite number, with the
         line and column.
     """
-    lines = [(number, line) for number, line in enumerate(_text(path).splitlines(), start=1) if line.strip()]
+    text = read_text(path, _TABLE)
+    lines = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
     comments = [line.replace("#", " ") for _, line in lines if line.lstrip().startswith("#")]
     rows = [(number, line) for number, line in lines if not line.lstrip().startswith("#")]
     if not rows:
@@ -51,6 +56,8 @@ def read_text_courses(path: str | Path) -> tuple[np.ndarray, list[str]]:
         if not rows:
             raise InputError(f"{path}: the file is empty below its header, {_WANTED}. Replace the file.")
         delimiter = _delimiter(rows[0][1]) if _delimiter(rows[0][1]) != " " else delimiter
+    named_rows = all(_ROW_NAME.match(line) for _, line in rows)
+    rows = [(number, _QUOTED.sub(r"\1", line)) for number, line in rows]
     try:
         series = np.loadtxt([line for _, line in rows], ndmin=2, delimiter=None if delimiter == " " else delimiter)
     except ValueError:
@@ -61,6 +68,8 @@ def read_text_courses(path: str | Path) -> tuple[np.ndarray, list[str]]:
             f"{path}, line {rows[row][0]}, column {column + 1}: found {series[row, column]}, {_WANTED}. "
             "Correct the cell."
         )
+    if header is not None and named_rows and len(header) == series.shape[1] - 1:
+        header = ["", *header]  # write.table names no column of row names
     if header is not None and len(header) != series.shape[1]:
         raise InputError(
             f"{path}, line {rows[0][0]}: found {series.shape[1]} cells, wanted {len(header)} as in the header. "
@@ -69,8 +78,8 @@ def read_text_courses(path: str | Path) -> tuple[np.ndarray, list[str]]:
     if header is None and comments:
         named = [cells for cells in (line.split() for line in comments) if len(cells) == series.shape[1]]
         header = named[-1] if named else None
-    if header is not None and header[0] == "":  # the row numbers of a data frame
-        header, series = header[1:], series[:, 1:]
+    if named_rows or (header is not None and header[0] == ""):
+        header, series = header and header[1:], series[:, 1:]
     names = header or [str(number + 1) for number in range(series.shape[1])]
     for position, name in enumerate(names):
         if name in names[:position]:
@@ -78,24 +87,13 @@ def read_text_courses(path: str | Path) -> tuple[np.ndarray, list[str]]:
     return series, [f"component-{name}" for name in names]
 
 
-def _text(path: str | Path) -> str:
-    try:
-        content = Path(path).read_bytes()
-        if str(path).endswith(".gz"):
-            content = gzip.decompress(content)
-        return content.decode("utf-8-sig")
-    except (EOFError, zlib.error, gzip.BadGzipFile):
-        raise InputError(f"{path}: the gzip file is damaged or cut short. Get it again.") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: not a text file, {_WANTED}. Replace the file.") from None
-
-
 def _delimiter(line: str) -> str:
     return next((mark for mark in "\t;," if mark in line.strip()), " ")
 
 
 def _cells(line: str, delimiter: str) -> list[str]:
-    return line.split() if delimiter == " " else [cell.strip().strip('"') for cell in line.split(delimiter)]
+    cells = line.split() if delimiter == " " else line.split(delimiter)
+    return [cell.strip().strip('"') for cell in cells]
 
 
 def _is_header(cells: list[str]) -> bool:
@@ -134,4 +132,4 @@ def _first_fault(path, rows, delimiter) -> str:
                 f"{path}, line {number}: found {len(cells)} cells, wanted {wanted} as in line {rows[0][0]}; {_WANTED}. "
                 "Is the file cut short, or the delimiter another?"
             )
-    return f"{path}: not readable as numbers; {_WANTED}. Replace the file."
+    return f"{path}: not readable as numbers; {_WANTED}. Is a quotation mark astray?"
