@@ -289,8 +289,8 @@ BOLD = "sub-0002_task-rest_desc-preproc_bold.nii.gz"
         (edit_confounds(lambda table: table.iloc[:-3]), "timeseries.tsv: found 117 rows, wanted 120"),
         (edit_confounds(lambda table: table.drop(columns="rot_x")), "timeseries.tsv: no column 'rot_x'"),
         (edit_confounds(set_cell), "timeseries.tsv, line 7, column 'csf': found"),
-        (lambda folder: (folder / CONFOUNDS).write_bytes(b""), "timeseries.tsv: not a tab-separated table"),
-        (lambda folder: (folder / CONFOUNDS).write_bytes(b"\xff\xfe\x00"), "timeseries.tsv: not a tab-separated"),
+        (lambda folder: (folder / CONFOUNDS).write_bytes(b""), "timeseries.tsv: found 0 row"),
+        (lambda folder: (folder / CONFOUNDS).write_bytes(b"\xff\xfe\x00"), "timeseries.tsv: byte 0 is not UTF-8"),
         (lambda folder: (folder / "component_maps.nii.gz").unlink(), "component_maps.nii.gz: no such file"),
         (empty_map, "component_maps.nii.gz: component map 8 is zero everywhere"),
         (

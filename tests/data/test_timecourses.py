@@ -186,7 +186,7 @@ def cut_gzip(folder):
         (lambda folder: (folder / "raw" / "a_rois.1Dx").write_text(""), "a second file for subject a"),
         (lambda folder: [path.unlink() for path in (folder / "raw").iterdir()], "no file matches"),
         (lambda folder: write(folder, "b", np.outer(np.arange(100.0), np.ones(6))), "nothing is left after"),
-        (lambda folder: (folder / "raw" / "a_rois.1D").write_bytes(b"\x8f\xff\x00"), "not a text file"),
+        (lambda folder: (folder / "raw" / "a_rois.1D").write_bytes(b"\x8f\xff\x00"), "byte 0 is not UTF-8 text"),
     ],
 )
 def test_bad_files_are_named_in_one_message(folder, damage, said):
