@@ -163,7 +163,9 @@ def made_by(setting: Setting) -> dict:
     packages = ("torch", "numpy", "pandas", "scipy", "scikit-learn")
     versions = {"autospec": __version__, "python": platform.python_version(), "machine": platform.machine()}
     versions |= {name: version(name) for name in packages}
-    record = dataclasses.asdict(setting) | {"code": code.hexdigest()[:16], "versions": versions}
+    config = configuration.read_configuration(ROOT / "config" / "config.yaml")
+    default = {part: config[part] for part in ("training", "statistics", "models")}
+    record = dataclasses.asdict(setting) | {"code": code.hexdigest()[:16], "versions": versions, "default": default}
     del record["replicates"]
     return json.loads(json.dumps(record))
 

@@ -4,6 +4,7 @@ Snakemake's own lock file outlives it and stops every later run. A run that is a
 jobs that outlived a killed run, here or on a cluster, are waited for, lock or none, since they may still write.
 """
 
+import os
 import re
 import shutil
 import subprocess
@@ -55,8 +56,15 @@ def main() -> None:
         print(f"Waiting for {len(jobs)} job(s) of an interrupted run to end.", flush=True)
     while cluster_jobs(folder) or snakemakes(folder)[1]:
         time.sleep(1)
+    locks = folder / ".snakemake" / "locks"
+    others = {path.stat().st_uid for path in locks.glob("*")} - {os.getuid()}
+    if others:
+        sys.exit(
+            f"{locks} is of user {min(others)}, whose Snakemake may be at work and cannot be seen from here. Ask them; "
+            "when it has ended, remove that folder."
+        )
     # What `snakemake --unlock` does, which needs a Snakefile here.
-    shutil.rmtree(folder / ".snakemake" / "locks", ignore_errors=True)
+    shutil.rmtree(locks, ignore_errors=True)
 
 
 if __name__ == "__main__":

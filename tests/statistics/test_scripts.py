@@ -111,6 +111,7 @@ def test_from_a_data_set_to_the_table_of_claims(run_script, make_run, tmp_path, 
     assert len(read_tsv(tested["yardsticks"])) == 3 and len(read_tsv(tested["summaries"])) == 5
     assert all((read_tsv(tested[name])["n_pairs"] == count).all() for name in names)
     assert all((read_tsv(tested[name])["simulated"] == simulated).all() for name in names)
+    assert all((read_tsv(tested[name])["exact"] == overall["exact"]).all() for name in names)
     options = {name: STATISTICS[name] for name in ("indices", "alpha", "correction")}
     both = [*records["autoencoding"], *records["classification"]]
     compared = run_script(

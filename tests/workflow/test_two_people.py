@@ -95,3 +95,15 @@ def test_a_second_run_in_the_same_folder_is_refused_and_disturbs_nothing(reposit
     assert refused.returncode != 0 and f"process {first.pid}" in refused.stderr
     (tmp_path / "go").touch()
     assert first.wait(timeout=300) == 0 and os.path.exists(tmp_path / "done")
+
+
+def test_the_lock_of_another_user_is_left_alone(tmp_path, repository):
+    lock = tmp_path / ".snakemake" / "locks" / "0.output.lock"
+    lock.parent.mkdir(parents=True)
+    lock.touch()
+    program = f"import os, runpy; os.getuid = lambda: {os.getuid() + 1}; runpy.run_path({str(repository)!r} + "
+    program += "'/workflow/unlock.py', run_name='__main__')"
+    refused = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
+    assert refused.returncode != 0 and f"is of user {os.getuid()}" in refused.stderr and lock.exists()
+    subprocess.run([sys.executable, repository / "workflow" / "unlock.py"], cwd=tmp_path, check=True)
+    assert not lock.exists()

@@ -5,6 +5,7 @@ import json
 import os
 import re
 
+import chromium
 import pandas as pd
 import pytest
 import yaml
@@ -205,3 +206,15 @@ def test_an_added_seed_trains_itself_alone(copied, snakemake, jobs, finished):
     assert json.loads((finished / target).read_text())["seed"] == 2
     kept = next(iter(before))
     assert json.loads(kept.read_text())["measured"] == before[kept]["measured"]
+
+
+@pytest.mark.skipif(not chromium.find(), reason="no Chromium: `make test-browser` installs it, as root on Debian")
+def test_the_pages_of_a_run_open_with_every_figure_and_without_a_complaint(finished):
+    results = finished / "results" / "test"
+    with chromium.browser() as page:
+        page.open(results / "report.html")
+        widths = page.run("[...document.querySelectorAll('.gallery img')].map((image) => image.naturalWidth)")
+        assert len(widths) == len(list((results / "figures").rglob("*.svg"))) and min(widths) > 100
+        assert page.console == []
+        page.open(results / "explorer.html", width=360, height=700)
+        assert page.console == [] and page.run("document.documentElement.scrollWidth") == 360

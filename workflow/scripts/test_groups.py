@@ -36,5 +36,6 @@ with job(snakemake):
         "yardsticks": yardsticks,
     }
     for name, table in tables.items():
-        write_tsv(table.assign(n_pairs=matches, simulated=overall["simulated"]), getattr(snakemake.output, name))
+        told = {"n_pairs": matches, "exact": overall["exact"], "simulated": overall["simulated"]}
+        write_tsv(table.assign(**told), getattr(snakemake.output, name))
     write_json(overall | {"pairs": matches}, snakemake.output.overall)
