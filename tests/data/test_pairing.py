@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from autospec.data.dataset import Dataset
-from autospec.data.pairing import draw_swaps, pair_people, paired_values
+from autospec.data.pairing import draw_swaps, pair_people, paired_values, unpaired_people
 from autospec.errors import InputError
 
 GROUPS = ("control", "patient")
@@ -231,6 +231,53 @@ def test_sessions_of_two_people_are_paired_with_one_another_and_never_across_mat
     everyone = balance[balance["variable"] == "people"].set_index("stage")
     assert everyone.loc["before", ["n_reference", "n_other"]].sum() == 80
     assert everyone.loc["after", ["n_reference", "n_other"]].sum() == 2 * pairs["match"].nunique()
+
+
+def test_who_is_in_no_pair_is_told_with_the_reason():
+    # Standard deviation of age 12.6: within a calliper of 0.2 are 2.5 years.
+    data = cohort(
+        group=["control", "control", "control", "patient", "patient", "patient", "patient"],
+        sex=["F", "F", "F", "F", "F", "F", "M"],
+        age=[20.0, 21, 50, 20, 50, 35, 21],
+    )
+    pairs, _ = pair_people(data, ["sex"], {"age": 0.2})
+    assert sorted(pairs["subject"]) == ["sub-0000", "sub-0002", "sub-0003", "sub-0004"]
+    taken, alone = "whoever meets the matching is paired with somebody else", "nobody of the other group meets the"
+    table = unpaired_people(data, pairs, ["sex"], {"age": 0.2})
+    assert table["subject"].tolist() == ["sub-0001", "sub-0005", "sub-0006"]
+    assert table["group"].tolist() == ["control", "patient", "patient"]
+    assert table["reason"].tolist() == [taken, f"{alone} matching", f"{alone} matching"]
+    assert (table["kind"] == "person").all()
+    pairs, _ = pair_people(data)
+    assert unpaired_people(data, pairs)["reason"].tolist() == [taken]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_everyone_is_in_a_pair_or_told_why_not_by_a_look_at_each_possible_partner(seed):
+    single = random_cohort(60, seed)
+    single.people["motion"] = 0.0
+    data = sessions(single.people, np.random.default_rng(seed).integers(1, 4, 60), seed)
+    data.people.loc[data.people["subject"].str.startswith("sub-0007"), "group"] = "neither"
+    pairs, _ = pair_people(data, ["site"], {"age": 0.1})
+    table = unpaired_people(data, pairs, ["site"], {"age": 0.1})
+    asked = data.people[data.people["group"].isin(GROUPS)]
+    assert list(table["subject"]) == [subject for subject in asked["subject"] if subject not in set(pairs["subject"])]
+    people = asked.groupby("person").agg({"group": "first", "site": "first", "age": "mean"})
+    partners = set(asked.loc[asked["subject"].isin(pairs["subject"]), "person"])
+    limit = 0.1 * people["age"].std()
+    for _, row in table.iterrows():
+        assert row["group"] == people.loc[row["person"], "group"]
+        me, others = people.loc[row["person"]], people[people["group"] != row["group"]]
+        alike = others[(others["site"] == me["site"]) & ((others["age"] - me["age"]).abs() <= limit)]
+        if row["person"] in partners:
+            wanted = "session", "the partner has no further session"
+        elif len(alike):
+            assert set(alike.index) <= partners
+            wanted = "person", "whoever meets the matching is paired with somebody else"
+        else:
+            wanted = "person", "nobody of the other group meets the matching"
+        assert (row["kind"], row["reason"]) == wanted
+    assert table["reason"].nunique() == 3
 
 
 def test_people_are_matched_as_they_would_be_without_the_further_sessions():

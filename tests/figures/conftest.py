@@ -256,6 +256,14 @@ def make_report_inputs(root, paths, tables, comparisons):
             ("subject", SUBJECTS[1], "motion above 0.5 mm"),
             ("feature", "Left-Vessel", "constant in all people")]  # fmt: skip
     write_tsv(pd.DataFrame(rows, columns=["kind", "label", "reason"]), prepared / "dropped.tsv")
+    rows = [("person", f"{SUBJECTS[0]}_1", SUBJECTS[0], GROUPS[0], "nobody is alike"),
+            ("person", f"{SUBJECTS[0]}_2", SUBJECTS[0], GROUPS[0], "nobody is alike"),
+            ("person", SUBJECTS[1], SUBJECTS[1], GROUPS[1], "nobody is alike"),
+            ("session", f"{SUBJECTS[2]}_2", SUBJECTS[2], GROUPS[0], "no further session"),
+            ("session", f"{SUBJECTS[2]}_3", SUBJECTS[2], GROUPS[0], "no further session"),
+            ("session", f"{SUBJECTS[3]}_2", SUBJECTS[3], GROUPS[1], "no further session")]  # fmt: skip
+    columns = ["kind", "subject", "person", "group", "reason"]
+    write_tsv(pd.DataFrame(rows, columns=columns), prepared / "unpaired.tsv")
     tests = {"test": ["largest_t", "covariance_distance"], "p": [0.02, 0.5]}
     named = {"primary": 9, "callipers halved": 4}
     others = [
@@ -276,6 +284,7 @@ def make_report_inputs(root, paths, tables, comparisons):
         "balance": [prepared / "balance.tsv"],
         "quality": [prepared / "quality" / "groups.tsv"],
         "dropped": [prepared / "dropped.tsv"],
+        "unpaired": [prepared / "unpaired.tsv"],
         "options": {
             "freesurfer": {
                 "source": "freesurfer",

@@ -118,6 +118,7 @@ def test_people_and_features_left_out_are_counted_by_reason(page):
     assert "people subject … has no MRI 1" in page.text
     assert "people motion above 0.5 mm 1" in page.text
     assert "features constant in all people 1" in page.text
+    assert "people not paired: nobody is alike 2 sessions not paired: no further session 3" in page.text
     assert "Before pairing: 10 control, 10 patient." in page.text
     assert "After pairing: 9 control, 9 patient." in page.text
 

@@ -62,13 +62,15 @@ def test_from_a_data_set_to_the_table_of_claims(run_script, make_run, tmp_path, 
     write_dataset(Dataset("made", values, people, list("abcd"), ("control", "patient"), simulated, "Made."), data)
 
     matching = {"exact": ["site"], "callipers": {"age": 0.5}}
-    paired = run_script("pair", {"matching": matching}, {"pairs": "pairs.tsv", "balance": "balance.tsv"}, data=data)
+    made = {name: f"{name}.tsv" for name in ("pairs", "balance", "unpaired")}
+    paired = run_script("pair", {"matching": matching}, made, data=data)
     split = run_script(
         "split", {"seeds": [0, 1, 2], "test_share": 0.2}, {"splits": "splits.tsv"}, data=data, pairs=paired["pairs"]
     )
     pairs = read_tsv(paired["pairs"], dtype={"subject": str})
     count = pairs["pair"].nunique()
-    assert set(pairs["subject"]) <= set(people["subject"])
+    unpaired = read_tsv(paired["unpaired"], dtype={"subject": str})
+    assert sorted([*pairs["subject"], *unpaired["subject"]]) == people["subject"].tolist()
     assert len(read_tsv(split["splits"])) == 3 * count
 
     asked = {"matching": matching, "labelings": 40, "labelings_seed": 3}

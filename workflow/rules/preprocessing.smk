@@ -36,13 +36,14 @@ rule preprocess:
 
 rule pair:
     """Match people in pairs across the two groups, by optimal assignment within callipers
-    (Rosenbaum 1989, doi:10.2307/2290079); who finds no partner is left out and counted."""
+    (Rosenbaum 1989, doi:10.2307/2290079); who finds no partner is left out and told why."""
     input:
         data=f"{PREPARED}/data.parquet",
         library=library("scripts/pair.py"),
     output:
         pairs=f"{PREPARED}/pairs.tsv",
         balance=f"{PREPARED}/balance.tsv",
+        unpaired=f"{PREPARED}/unpaired.tsv",
     log:
         f"{LOGS}/pair/{{dataset}}.log",
     benchmark:

@@ -17,6 +17,7 @@ rule report:
             f"{OUT}/statistics/pairings/{{dataset}}.tsv", dataset=dict.fromkeys(map(dataset_of, GROUP_RUNS))
         ),
         dropped=expand(f"{PREPARED}/dropped.tsv", dataset=PATHS),
+        unpaired=expand(f"{PREPARED}/unpaired.tsv", dataset=PATHS),
         balance=expand(f"{PREPARED}/balance.tsv", dataset=PATHS),
         quality=expand(f"{PREPARED}/quality/groups.tsv", dataset=PATHS),
         templates=templates("macros.html.j2", "report.html.j2", "report.js", "style.css"),

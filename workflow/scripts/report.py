@@ -9,7 +9,7 @@ from autospec.jobs import job
 with job(snakemake):
     from autospec.report.page import write_report
 
-    names = ("claims", "overall", "layers", "summaries", "yardsticks", "conditions", "cells", "balance")
+    names = ("claims", "overall", "layers", "summaries", "yardsticks", "conditions", "cells", "balance", "unpaired")
     write_report(
         snakemake.output.report,
         Path(snakemake.scriptdir).parent / "report" / "report.html.j2",

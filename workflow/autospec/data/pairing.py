@@ -102,6 +102,46 @@ def pair_people(dataset, exact=(), callipers=None, seed=0):
     return pairs, balance_table(people, people[kept], dataset.groups, exact, callipers)
 
 
+def unpaired_people(dataset, pairs, exact=(), callipers=None) -> pd.DataFrame:
+    """Tell who of the two groups is in no pair, and why.
+
+    Parameters
+    ----------
+    dataset, exact, callipers
+        As for `pair_people`.
+    pairs : DataFrame
+        What that gave.
+
+    Returns
+    -------
+    DataFrame
+        One row a subject, in the order of the data: `kind` (person, for every session of one without a
+        partner, or session, for those that somebody with a partner has in surplus), `subject`, `person`,
+        `group` and `reason`.
+    """
+    exact, callipers = list(exact), dict(callipers or {})
+    rows = dataset.people[dataset.people["group"].isin(dataset.groups)]
+    people = one_row_a_person(rows)
+    scaled, limits = _in_standard_deviations(people, callipers), np.array(list(callipers.values()), dtype=float)
+    is_other = (people["group"] == dataset.groups[1]).to_numpy()
+    alike = np.zeros(len(people), dtype=bool)
+    for stratum in _strata(people, exact):
+        reference, other = stratum[~is_other[stratum]], stratum[is_other[stratum]]
+        allowed = _allowed(scaled[reference], scaled[other], limits)
+        alike[reference], alike[other] = allowed.any(axis=1), allowed.any(axis=0)
+
+    paired = rows["subject"].isin(pairs["subject"])
+    is_surplus = rows["person"].isin(rows.loc[paired, "person"])
+    had_choice = rows["person"].isin(people.loc[alike, "person"])
+    reason = np.select(
+        [is_surplus, had_choice],
+        ["the partner has no further session", "whoever meets the matching is paired with somebody else"],
+        "nobody of the other group meets the matching",
+    )
+    table = rows.assign(kind=np.where(is_surplus, "session", "person"), reason=reason)[~paired]
+    return table[["kind", "subject", "person", "group", "reason"]].reset_index(drop=True)
+
+
 def one_row_a_person(people):
     """Bring several sessions or windows of a person to one row: means of numbers, the first of everything else.
 
@@ -229,11 +269,15 @@ def _strata(people, exact):
     return [np.flatnonzero(codes == code) for code in range(codes.max() + 1)]
 
 
+def _allowed(reference, other, limits):
+    """Which two may be a pair, by their callipers alone, shape (n, m)."""
+    return (np.abs(reference[:, None, :] - other[None, :, :]) <= limits * (1 + 1e-9)).all(axis=2)
+
+
 def _assign(reference, other, limits):
     """Positions of an optimal assignment between two sets of scaled values, (n, variables) and (m, variables)."""
-    gaps = np.abs(reference[:, None, :] - other[None, :, :])
-    allowed = (gaps <= limits * (1 + 1e-9)).all(axis=2)
-    cost = (gaps**2).sum(axis=2)
+    allowed = _allowed(reference, other, limits)
+    cost = ((reference[:, None, :] - other[None, :, :]) ** 2).sum(axis=2)
     # One forbidden pair costs more than any set of allowed ones, so the count of allowed pairs is maximal.
     forbidden = 1.0 + min(cost.shape) * cost[allowed].max(initial=0.0)
     left, right = linear_sum_assignment(np.where(allowed, cost, forbidden))

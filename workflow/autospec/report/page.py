@@ -47,6 +47,7 @@ def write_report(
     pairings: Iterable[str | Path],
     quality: Iterable[str | Path],
     dropped: Iterable[str | Path],
+    unpaired: Iterable[str | Path],
     options: Mapping[str, Mapping],
     records: Iterable[str | Path],
     figures: Iterable[str | Path],
@@ -68,7 +69,7 @@ def write_report(
         `overall.json` and `cells.tsv` of each comparison of conditions.
     pairings : iterable of path
         The comparison with other pairings, of each data set whose groups are tested; the file is named by it.
-    balance, dropped : iterable of path
+    balance, dropped, unpaired : iterable of path
         Of each data set; the folder above each file names it.
     quality : iterable of path
         `quality/groups.tsv` of each data set; the folder above that names it.
@@ -81,7 +82,7 @@ def write_report(
     title : str
     """
     runs = read_trainings(records)
-    datasets = read_datasets(runs, balance, dropped, quality, options, pairings)
+    datasets = read_datasets(runs, balance, dropped, unpaired, quality, options, pairings)
     gallery = read_gallery(figures, datasets, Path(template).parent)
     judged = findings.read_claims(claims, [figure["id"] for kind in gallery for figure in kind["figures"]])
     groups = findings.read_groups(overall, layers, summaries, yardsticks)

@@ -10,6 +10,7 @@ def read_datasets(
     trainings: list[dict],
     balance: Iterable[str | Path],
     dropped: Iterable[str | Path],
+    unpaired: Iterable[str | Path],
     quality: Iterable[str | Path],
     options: Mapping[str, Mapping],
     pairings: Iterable[str | Path] = (),
@@ -20,7 +21,7 @@ def read_datasets(
     ----------
     trainings : list of dict
         What `read_trainings` gives.
-    balance, dropped : iterable of path
+    balance, dropped, unpaired : iterable of path
         Of each data set; the folder above each file names it.
     quality : iterable of path
         `quality/groups.tsv` of each data set; the folder above that names it.
@@ -33,12 +34,12 @@ def read_datasets(
     -------
     dict of str to dict
         By data set: groups, simulated, description, options, people, pairs, balance, largest, warnings,
-        matching (in words), pairings, dropped (counts by reason), described.
+        matching (in words), pairings, dropped and unpaired (counts by reason), described.
     """
     datasets: dict[str, dict] = {}
     for training in trainings:
         shown = {name: training[name] for name in ("groups", "simulated", "description")}
-        empty = {name: [] for name in ("balance", "people", "dropped", "described", "warnings", "pairings")}
+        empty = {name: [] for name in ("balance", "people", "dropped", "unpaired", "described", "warnings", "pairings")}
         about = {"options": options.get(training["dataset"], {}), "largest": None, "matching": "", "pairs": None}
         datasets.setdefault(training["dataset"], shown | empty | about)
     for path in map(Path, balance):
@@ -53,6 +54,9 @@ def read_datasets(
     for path in map(Path, dropped):
         if path.parent.name in datasets:
             datasets[path.parent.name]["dropped"] = _counted(read_tsv(path, dtype=str))
+    for path in map(Path, unpaired):
+        if path.parent.name in datasets:
+            datasets[path.parent.name]["unpaired"] = _unpaired(read_tsv(path, dtype=str))
     for path in map(Path, quality):
         if path.parents[1].name in datasets:
             datasets[path.parents[1].name]["described"] = read_tsv(path, dtype={"level": str}).to_dict("records")
@@ -82,6 +86,13 @@ def _counted(table) -> list[dict]:
     ]
     counts = table.assign(reason=reasons).groupby(["kind", "reason"]).size().rename("count").reset_index()
     return counts.sort_values(["kind", "count"], ascending=[False, False], kind="stable").to_dict("records")
+
+
+def _unpaired(table) -> list[dict]:
+    # A person without a partner is one, however many sessions of theirs the table holds.
+    once = table[(table["kind"] == "session") | ~table.duplicated(["kind", "person"])]
+    counts = once.groupby(["kind", "reason"]).size().rename("count").reset_index()
+    return counts.sort_values(["kind", "count"], ascending=[True, False], kind="stable").to_dict("records")
 
 
 def criteria(matching: Mapping) -> str:
