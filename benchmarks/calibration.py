@@ -14,7 +14,7 @@ that a killed run goes on where it was. On real data:
 
 For each group comparison of the configuration that auto-encodes: replicate 0 has the true labels, the
 others shuffle them among the people of each site. `--write` brings docs/calibration.* up to date with all that
-was measured.
+was measured; a setting that stands there on more cohorts stays as it is, beside the code that made it.
 """
 
 import argparse
@@ -219,7 +219,8 @@ def main() -> None:
         settings = [setting for setting in settings if not arguments.only or setting.name in arguments.only]
         if arguments.replicates is not None:
             settings = [dataclasses.replace(setting, replicates=arguments.replicates) for setting in settings]
-        jobs = waiting(settings, Path(arguments.output))
+        # In turn, so that a run that is stopped has measured every setting on as many cohorts.
+        jobs = sorted(waiting(settings, Path(arguments.output)), key=lambda job: job[1])
         begun = time.perf_counter()
         with ProcessPoolExecutor(arguments.cores) as pool:
             running = {pool.submit(run, *job): job[0] for job in jobs}

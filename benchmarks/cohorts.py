@@ -17,8 +17,8 @@ from autospec.models.shapes import SIZES
 
 GROUPS = ("control", "patient")
 COMPONENTS, VOLUMES = 8, 24
-#: Standard deviation of people's log amplitude, and its change per year of age (ours).
-AMPLITUDE_SD, AMPLITUDE_AGE = 0.2, -0.015
+#: Standard deviation of people's log amplitude, its change per year of age, and what a site adds to it (ours).
+AMPLITUDE_SD, AMPLITUDE_AGE, AMPLITUDE_SITE = 0.2, -0.015, dict(zip(SITES, (0.15, -0.15, 0.0), strict=True))
 #: Features in as many parts of equal size as `Branches` has layers; where a difference is planted.
 PARTS, WIDTH, PLANTED = 4, 8, 2
 
@@ -110,7 +110,7 @@ def draw(cohort: dict, replicate: int) -> Dataset:
     if not effect:
         patient = draw_patients(people, cohort.get("share", 0.5), cohort.get("confounded"), random["labels"])
     if cohort["measured"] == "series":
-        values = _series(people["age"].to_numpy(), random["series"])
+        values = _series(people, random["series"])
     elif cohort["measured"] == "parts":
         values = _planted(thickness.to_numpy()[:, : PARTS * WIDTH], patient, cohort["plant"])
     else:
@@ -160,10 +160,12 @@ def shuffle_labels(dataset: Dataset, shuffle: int) -> Dataset:
     return dataclasses.replace(dataset, people=dataset.people.assign(group=drawn, target=drawn))
 
 
-def _series(age, random) -> np.ndarray:
-    """Time courses of everyone, (people, time, components), whose amplitude falls with age."""
+def _series(people: pd.DataFrame, random) -> np.ndarray:
+    """Everyone's time courses, (people, time, components); amplitude falls with age and differs between sites."""
     connectivity = group_connectivity(0.0)[0][:COMPONENTS, :COMPONENTS]
-    amplitude = np.exp(AMPLITUDE_SD * random.standard_normal(len(age)) + AMPLITUDE_AGE * (age - np.mean(AGES)))
+    of_age = AMPLITUDE_AGE * (people["age"].to_numpy() - np.mean(AGES))
+    of_site = people["site"].map(AMPLITUDE_SITE).to_numpy()
+    amplitude = np.exp(AMPLITUDE_SD * random.standard_normal(len(people)) + of_age + of_site)
     return np.stack([simulate_timecourses(connectivity, random, size, VOLUMES) for size in amplitude])
 
 
@@ -178,34 +180,33 @@ def _planted(values, patient, plant: dict) -> np.ndarray:
 
 
 _TABLE, _SERIES, _PARTS = ({"measured": kind, "people": 120} for kind in ("table", "series", "parts"))
-_LARGER = _TABLE | {"people": 160}
 _MANY = 12
 _BRANCHES = {"parts": PARTS, "learning_rate": 0.003, "batch": 32}
+#: What is asked of every network, without a difference to find: name -> (text, what the cohort has besides).
+_NULLS = {
+    "equal": ("equal groups", {}),
+    "unequal": ("one patient to three controls", {"people": 160, "share": 0.25}),
+    "age": ("patients older, paired within the calliper", {"people": 160, "confounded": "age"}),
+    "site": ("patients from other sites, paired within site", {"people": 160, "confounded": "site"}),
+}
 
 SETTINGS = [
-    Setting("mlp-equal", "null", "equal groups", _TABLE),
-    Setting("mlp-unequal", "null", "one patient to three controls", _LARGER | {"share": 0.25}, replicates=100),
-    Setting(
-        "mlp-age", "null", "patients older, paired within the calliper", _LARGER | {"confounded": "age"},
-        replicates=100,
-    ),
-    Setting(
-        "mlp-site", "null", "patients from other sites, paired within site", _LARGER | {"confounded": "site"},
-        replicates=100,
-    ),
     *(
-        Setting(f"{model}-equal", "null", "equal groups", _SERIES, model=model, replicates=60)
-        for model in ("cnn", "rnn", "lstm", "bert")
+        Setting(
+            f"{model}-{name}", "null", text, (_TABLE if model == "mlp" else _SERIES) | cohort, model=model,
+            replicates=200 if (model, name) == ("mlp", "equal") else 30,
+        )
+        for model in ("mlp", "cnn", "rnn", "lstm", "bert") for name, (text, cohort) in _NULLS.items()
     ),
     # Few labelings: what is asked of it is the test across seeds.
-    Setting("mlp-seeds", "null", f"equal groups, {_MANY} seeds", _TABLE, replicates=40, labelings=20, seeds=_MANY),
+    Setting("mlp-seeds", "null", f"equal groups, {_MANY} seeds", _TABLE, replicates=100, labelings=20, seeds=_MANY),
     Setting(
         "mlp-age-open", "violation", "patients older, no calliper for age", _TABLE | {"confounded": "age"},
-        {"exact": ["site", "sex"], "callipers": {}}, replicates=60,
+        {"exact": ["site", "sex"], "callipers": {}}, replicates=30,
     ),
     Setting(
         "mlp-site-open", "violation", "patients from other sites, paired across sites", _TABLE | {"confounded": "site"},
-        {"exact": ["sex"], "callipers": {"age": 0.2}}, replicates=60,
+        {"exact": ["sex"], "callipers": {"age": 0.2}}, replicates=30,
     ),
     *(
         Setting(
@@ -216,7 +217,7 @@ SETTINGS = [
     ),
     *(
         Setting(
-            f"place-{plant}", "place", text, _PARTS | {"plant": {plant: size}}, model="branches", replicates=100,
+            f"place-{plant}", "place", text, _PARTS | {"plant": {plant: size}}, model="branches", replicates=30,
             options={"model": _BRANCHES},
         )
         for plant, size, text in (

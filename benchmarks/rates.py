@@ -10,7 +10,7 @@ from monitor import write
 from statsmodels.stats.proportion import proportion_confint
 
 from autospec.figures import style
-from autospec.tables import atomic_path, read_json, write_tsv
+from autospec.tables import atomic_path, read_json, read_tsv, write_tsv
 
 ALPHA = 0.05
 TESTS = {
@@ -127,13 +127,26 @@ def _number(value) -> float:
 
 
 def write_page(table: pd.DataFrame, docs: Path) -> None:
-    """Bring calibration.tsv, calibration.png and the tables of calibration.md up to date."""
+    """Bring calibration.tsv, calibration.png and the tables of calibration.md up to date.
+
+    Rows of a setting that stood on more cohorts than the table's are kept, with the code that made them.
+    """
     # Everything is made from the numbers of the file, so that the page can be checked against it.
-    table = table.round(4)
-    write_tsv(table, docs / "calibration.tsv")
+    write_tsv(joined(table, read_tsv(docs / "calibration.tsv")).round(4), docs / "calibration.tsv")
+    table = read_tsv(docs / "calibration.tsv")
     with atomic_path(docs / "calibration.png") as temporary:
         draw(table).savefig(temporary, format="png", dpi=200)
     write(docs / "calibration.md", page_tables(table))
+
+
+def joined(new: pd.DataFrame, old: pd.DataFrame) -> pd.DataFrame:
+    """Of each setting the rows that stand on more cohorts, and the new ones of equally many; in the settings' order."""
+    most = {name: part["replicates"].max() for name, part in old.groupby("setting")}
+    better = new["replicates"] >= new["setting"].map(most).fillna(0)
+    table = pd.concat([new[better], old[~old["setting"].isin(new["setting"][better])]], ignore_index=True)
+    order = {setting.name: place for place, setting in enumerate(SETTINGS)}
+    place = table["setting"].map(order).fillna(len(order))
+    return table.iloc[np.argsort(place.to_numpy(), kind="stable")].reset_index(drop=True)
 
 
 def page_tables(table: pd.DataFrame) -> dict[str, str]:

@@ -221,6 +221,33 @@ def test_replicates_are_counted_for_each_test_and_layer(measured):
     assert table.loc[("place-spread", "spectral_ratio", "part.1"), "rejected"] == 0
 
 
+def test_a_setting_that_stands_on_more_cohorts_is_kept_as_it_is(measured):
+    from rates import joined, summarise
+
+    new = summarise(measured)
+    counts = {"mlp-equal": 5, "mlp-age-open": 4, "mlp-effect1-80": 3, "lstm-equal": 1}
+    old = pd.concat(
+        [new[new["setting"] == "mlp-equal"].assign(setting=name, replicates=n) for name, n in counts.items()]
+    )
+    table = joined(new, old.assign(code="old"))
+    code = {name: set(part["code"]) == {"old"} for name, part in table.groupby("setting", sort=False)}
+    assert list(code) == ["mlp-equal", "lstm-equal", "mlp-age-open", "mlp-effect1-80", "place-spread"]
+    assert list(code.values()) == [True, True, False, False, False]
+    assert len(table) == len(new) + (old["setting"] == "lstm-equal").sum()
+
+
+def test_amplitude_of_time_courses_differs_between_sites(benchmarks):
+    from cohorts import AMPLITUDE_SITE, draw
+
+    made = draw({"measured": "series", "people": 600}, 1)
+    age = made.people["age"].to_numpy()
+    size = np.log(made.values.std(axis=(1, 2)))
+    fitted = size - np.polyval(np.polyfit(age, size, 1), age)
+    means = pd.Series(fitted).groupby(made.people["site"].to_numpy()).mean()
+    # Standard errors of 0.02, since people differ by 0.2.
+    assert means["north"] - means["south"] == pytest.approx(AMPLITUDE_SITE["north"] - AMPLITUDE_SITE["south"], abs=0.08)
+
+
 def test_the_perceptrons_cohorts_without_a_difference_are_counted_together_too(measured, benchmarks):
     from rates import page_tables, summarise
 
