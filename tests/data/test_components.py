@@ -1,5 +1,8 @@
 """Atlases and maps on small scans, against nilearn called directly."""
 
+import gc
+import weakref
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -7,7 +10,7 @@ from nilearn.image import resample_to_img
 from nilearn.maskers import NiftiLabelsMasker, NiftiMapsMasker
 
 from autospec.data import extraction
-from autospec.data.components import extract, read_atlas, read_maps
+from autospec.data.components import extract, numbers_of, read_atlas, read_maps
 from autospec.data.scans import load
 from autospec.errors import InputError
 
@@ -169,6 +172,22 @@ def test_maps_are_brought_to_each_of_two_grids_once(tmp_path, monkeypatch):
         extraction.extract_part(GRIDS | {"maps": maps.name, "resample_maps": False}, tmp_path)
 
 
+def test_components_are_kept_on_the_latest_grids_alone(tmp_path, monkeypatch):
+    maps = save(tmp_path / "maps.nii.gz", np.random.default_rng(2).random((*SHAPE, 4)).astype(np.float32))
+    scans = [nib.Nifti1Image(np.ones((*SHAPE, 2), np.float32), grid_of(size)) for size in (4.0, 4.5, 5.0)]
+    monkeypatch.setattr(extraction, "_GRIDS_KEPT", 2)
+    made, read_maps = [], extraction.read_maps
+    monkeypatch.setattr(extraction, "read_maps", lambda *given: made.append(read_maps(*given)) or made[-1])
+    components_on = extraction._components(GRIDS | {"maps": maps.name}, tmp_path, None, None)
+    for place, calls in ((0, 1), (1, 2), (0, 2), (2, 3), (0, 3), (1, 4)):  # the second grid was used least lately
+        components = components_on(scans[place])
+        assert len(made) == calls and np.allclose(components.image.affine, scans[place].affine)
+    alive = [weakref.ref(one) for one in made]
+    made.clear()
+    gc.collect()
+    assert sum(one() is not None for one in alive) == 2
+
+
 def test_regions_keep_their_places_on_two_grids_and_one_that_a_grid_loses_is_lacking_there(tmp_path):
     scans = two_grids(tmp_path)
     array = labels()
@@ -189,6 +208,14 @@ def test_regions_keep_their_places_on_two_grids_and_one_that_a_grid_loses_is_lac
     assert [recording.lacking[5] for recording in extracted.recordings] == [False, False, True, True]
 
 
+def test_an_atlas_may_be_nan_outside_its_regions(tmp_path, scan):
+    atlas = save(tmp_path / "atlas.nii.gz", np.where(labels() == 0, np.nan, labels()))
+    plain = save(tmp_path / "plain.nii.gz", labels())
+    series = [extract(read_atlas(path, load(scan), False), load(scan), scan)[0] for path in (atlas, plain)]
+    np.testing.assert_array_equal(*series)
+    assert numbers_of(atlas) == numbers_of(plain)
+
+
 def flip(affine):
     return affine @ np.diag([-1.0, 1.0, 1.0, 1.0])
 
@@ -198,6 +225,7 @@ def flip(affine):
     [
         (labels() + 0.4, "found a value that is no whole number"),
         (np.zeros(SHAPE, np.int16), "the atlas has no region"),
+        (np.where(labels() == 5, np.inf, labels()), r"volume 1, voxel .*: found inf"),
         (np.ones((*SHAPE, 3), np.int16), r"found an image of shape \(6, 7, 5, 3\), wanted an atlas"),
     ],
 )

@@ -247,6 +247,39 @@ def with_nan(folder):
     save(folder, data)
 
 
+def test_voxels_that_are_nan_in_every_volume_count_as_zeros_as_in_nilearns_maskers(copy):
+    maps, data = scan(copy, "component_maps.nii.gz"), scan(copy)
+    outside = ~maps.any(axis=3)
+    outside[:, :5] = True  # some of the maps lie there, and so outside this scan
+    data[outside] = np.nan
+    save(copy, data)
+    maps[~maps.any(axis=3)] = np.nan
+    save(copy, maps, name="component_maps.nii.gz")
+    dataset, qc, _ = read(copy)
+    wanted = by_nilearn(copy / "component_maps.nii.gz", copy / SCAN, confounds=confounds_by_hand(copy))
+    there = dataset.values[1].any(axis=0)
+    assert there.sum() > 5 and qc["coverage"][1] < 1
+    np.testing.assert_allclose(dataset.values[1][:, there], wanted[:, there], atol=2e-3)
+    data[outside] = 0
+    save(copy, data)
+    np.testing.assert_array_equal(read(copy)[0].values, dataset.values)
+
+
+def test_what_is_no_number_under_no_component_does_not_matter(copy):
+    maps, data = scan(copy, "component_maps.nii.gz"), scan(copy)
+    expected = read(copy)[0].values
+    assert not maps[0, 0, 0].any()
+    data[0, 0, 0, 3], data[0, 0, 0, 4] = np.nan, np.inf
+    save(copy, data)
+    np.testing.assert_array_equal(read(copy)[0].values, expected)
+
+
+def with_infinity(folder):
+    data = scan(folder)
+    data[6, 8, 6] = np.inf
+    save(folder, data)
+
+
 def cut_short(folder):
     (folder / SCAN).write_bytes((folder / SCAN).read_bytes()[:-20_000])
 
@@ -282,7 +315,8 @@ BOLD = "sub-0002_task-rest_desc-preproc_bold.nii.gz"
         (lambda folder: (folder / SCAN).write_bytes(b""), BOLD + ": not a readable NIfTI"),
         (shifted, BOLD + r": grid .*origin \(-66.0, -108.0, -54.0\).*\(-72.0"),
         (lambda folder: save(folder, scan(folder)[:-1]), BOLD + r": grid \(12, 16, 12\)"),
-        (with_nan, BOLD + ": 1 values are not finite"),
+        (with_infinity, BOLD + r": volume 1, voxel \(6, 8, 6\): found inf, wanted a finite number.*120 such values"),
+        (with_nan, BOLD + r": volume 4, voxel \(6, 8, 6\): found nan"),
         (lambda folder: save(folder, np.full((13, 16, 12, 120), 7.0, np.float32)), BOLD + ": no voxel under"),
         (lambda folder: (folder / SCAN).unlink(), "1 subject.s. of the participants table have no data"),
         (lambda folder: (folder / CONFOUNDS).unlink(), "sub-0002.*tsv: no confounds for subject sub-0002"),

@@ -132,6 +132,35 @@ def test_with_one_session_all_of_a_person_is_left_out_of_what_components_are_est
         assert len(cohort.people) == 8 and len(cohort.dropped) == 4
 
 
+def test_a_group_ica_of_scans_on_two_grids_is_refused(cobre, ica, tmp_path):
+    folder = shutil.copytree(cobre, tmp_path / "copy")
+    data = scan(folder, "fmri_0040001.nii.gz")
+    save(folder, data[:, :, :4], np.diag([6.0, 6.0, 6.0, 1.0]), "fmri_0040001.nii.gz")
+    options = ica | {"ica": {"components": 3, "scans": "fmri_004000[01].nii.gz", "seed": 0}, "resample_maps": True}
+    with pytest.raises(InputError, match=r"fmri_0040001.nii.gz: grid \(5, 6, 4\).*Bring them to one grid") as caught:
+        fmri.read("cobre", options, folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_group_ica_takes_nan_outside_the_brain_for_nothing(cobre, tmp_path):
+    from autospec.data.extraction import find_cohort
+    from autospec.data.group_ica import estimate
+
+    maps = []
+    for outside in (0, np.nan):
+        folder = shutil.copytree(cobre, tmp_path / str(outside))
+        for number in range(6):
+            data = scan(folder, f"fmri_004000{number}.nii.gz")
+            data[0], data[:, -1] = outside, outside
+            save(folder, data, np.diag([6.0, 6.0, 6.0, 1.0]), f"fmri_004000{number}.nii.gz")
+        options = COBRE | {"ica": {"components": 3, "people": 2, "seed": 0, "mask": "mask.nii.gz"}}
+        mask = np.ones((5, 6, 5), np.uint8)
+        nib.save(nib.Nifti1Image(mask, np.diag([6.0, 6.0, 6.0, 1.0])), folder / "mask.nii.gz")
+        maps.append(estimate(options["ica"], folder, find_cohort(options, folder).estimated_on)[0].get_fdata())
+    assert maps[0].any() and np.isfinite(maps[1]).all()
+    np.testing.assert_array_equal(*maps)
+
+
 def test_components_can_be_estimated_on_other_peoples_scans(cobre, ica):
     options = ica | {"ica": {"components": 3, "scans": "fmri_004000[01].nii.gz", "seed": 0, "mask": "mask.nii.gz"}}
     dataset, _, dropped = fmri.read("cobre", options, cobre)

@@ -48,6 +48,12 @@ def sessions(people, counts, seed=0):
     return Dataset("cohort", np.zeros((len(rows), 1)), rows, ["a"], GROUPS, True, "Made for a test.")
 
 
+def test_a_third_sex_is_paired_with_itself():
+    people = cohort(group=["control", "patient"] * 4, sex=["F", "O", "O", "F", "M", "M", "O", "M"], age=range(8))
+    pairs, _ = pair_people(people, ["sex"], {"age": 10})
+    assert sorted(pairs.groupby("match")["sex"].agg("".join)) == ["FF", "MM", "OO"]
+
+
 def by_group(pairs):
     return pairs.pivot(index="pair", columns="group", values="subject")
 

@@ -102,9 +102,29 @@ def test_another_column_may_be_the_target(tmp_path):
     assert people["target"].tolist() == ["M", "F", "M", "F"]
 
 
+def test_the_values_that_bids_knows_of_age_and_sex_are_read(tmp_path, caplog):
+    rows = [list(row) for row in ROWS]
+    cells = [("89+", "O"), ("90", "other"), ("89.5+", "FEMALE"), ("20", "Male")]
+    for row, (age, sex) in zip(rows[1:5], cells, strict=True):
+        row[1:3] = age, sex
+    write(tmp_path, rows)
+    with caplog.at_level(logging.WARNING):
+        people, _ = read_participants(tmp_path, OPTIONS)
+    assert people["age"].tolist() == [89.0, 90.0, 89.5, 20.0]
+    assert people["sex"].tolist() == ["O", "O", "F", "M"]
+    assert "column 'age': 2 age(s) such as '89+' are taken as that number" in caplog.text
+    write(tmp_path, with_cell(3, "sex", "n/a"))
+    with pytest.raises(InputError, match="line 3, column 'sex': 1 of 4 people have no sex"):
+        read_participants(tmp_path, OPTIONS)
+    people, dropped = read_participants(tmp_path, OPTIONS | {"missing_subjects": "drop"})
+    assert people["sex"].tolist() == ["M", "M", "F"] and "sex is not known" in dropped["reason"].tolist()
+
+
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
+        (with_cell(3, "age", "+"), ["line 3", "'+'"]),
+        (with_cell(3, "age", "eighty+"), ["line 3", "'eighty+'"]),
         (with_cell(3, "participant_id", "sub-01"), ["lines 2 and 3", "sub-01", "twice"]),
         (with_cell(3, "participant_id", ""), ["line 3", "no subject"]),
         (with_cell(3, "diagnosis", "n/a"), ["line 3", "no group", "diagnosis"]),

@@ -126,9 +126,12 @@ def test_as_many_coefficients_as_people_are_refused():
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_harmonised_values_are_combatlearns():
+@pytest.mark.parametrize("others", [0, 5])
+def test_harmonised_values_are_combatlearns(others):
     combatlearn = pytest.importorskip("combatlearn")
     values, people = parts()
+    for frame in people.values():
+        frame.loc[: others - 1, "sex"] = "O"
     together = pd.concat([people["train"], people["test"]], ignore_index=True)
     every = pd.DataFrame(np.concatenate([values["train"], values["test"]]))
     # Both parts in one frame, so that the library codes sex as a category itself.
@@ -142,6 +145,17 @@ def test_harmonised_values_are_combatlearns():
     alone = {part: array[:1] if part == "test" else array for part, array in values.items()}
     one = covariates.harmonise(alone, {"train": people["train"], "test": people["test"].iloc[:1]})
     np.testing.assert_array_equal(one["test"], found["test"][:1])
+
+
+def test_a_sex_that_nobody_has_in_training_counts_as_their_average():
+    pytest.importorskip("combatlearn")
+    values, people = parts()
+    found = []
+    for sex in ("F", "M", "O"):
+        people["test"].loc[0, "sex"] = sex
+        found.append(covariates.harmonise(values, people)["test"][0])
+    share = (people["train"]["sex"] == "M").mean()
+    np.testing.assert_allclose(found[2], (1 - share) * found[0] + share * found[1], rtol=1e-9)
 
 
 def test_harmonising_takes_sites_out_and_leaves_age_in():

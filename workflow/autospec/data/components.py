@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse
 
-from autospec.data.scans import check_4d, grid, load, same_grid, stem, values
+from autospec.data.scans import check_4d, grid, load, same_grid, stem, values, zero_outside
 from autospec.data.signal import constant
 from autospec.errors import InputError
 
@@ -75,7 +75,7 @@ def of_maps(
     image: nib.Nifti1Image, names: list[str], scan: nib.Nifti1Image, resample: bool, origin: str | Path
 ) -> Components:
     """Make components of maps that are in memory; `origin` is where they come from, for messages."""
-    array = values(image, origin)
+    array = zero_outside(values(image, origin), origin)
     if resample and not same_grid(image, scan):
         image = _resampled(nib.Nifti1Image(array, image.affine), scan, "continuous")
         array = image.get_fdata(dtype=np.float32)
@@ -131,7 +131,7 @@ def read_atlas(path: Path, scan: nib.Nifti1Image, resample: bool, regions: list[
             f"{path}: found an image of shape {image.shape}, wanted an atlas, 3-d with one number a region. "
             "Give maps, one a volume, under `maps`."
         )
-    array = values(image, path)
+    array = _labels(image, path)
     labels = np.rint(array).astype(np.int32)
     if np.abs(array - labels).max() > 1e-3:
         raise InputError(f"{path}: found a value that is no whole number, wanted one number a region. Give an atlas.")
@@ -173,7 +173,7 @@ def numbers_of(path: Path) -> dict[str, int]:
     image = load(path)
     if len(image.shape) == 4 and image.shape[3] > 1:
         return {name: volume for volume, name in enumerate(_map_names(path, image.shape[3]))}
-    labels = np.unique(np.rint(values(image, path)).astype(np.int32))
+    labels = np.unique(np.rint(_labels(image, path)).astype(np.int32))
     return {name: number for number, name in _region_names(path, labels[labels != 0]).items()}
 
 
@@ -200,15 +200,15 @@ def extract(components: Components, image: nib.Nifti1Image, path: Path) -> tuple
     Raises
     ------
     InputError
-        A scan on another grid than the components, cut short, or without signal.
+        A scan on another grid than the components, cut short, without signal, or with a value under the components
+        that is no number.
     """
     if not same_grid(image, components.image):
         raise InputError(
             f"{path}: grid {grid(image)}; the components have {grid(components.image)}. Bring both to one "
             "space and grid, or, if both are in the same space, set `resample_maps: true`."
         )
-    array = values(image, path)
-    inside = array[components.support]
+    inside = zero_outside(values(image, path)[components.support], path, components.support)
     mean, spread = inside.mean(axis=1, dtype=np.float64), inside.std(axis=1, dtype=np.float64)
     moving = spread > 1e-7 * np.abs(mean)
     if not moving.any():
@@ -223,6 +223,11 @@ def extract(components: Components, image: nib.Nifti1Image, path: Path) -> tuple
         "constant_components": int(lacking.sum()),
     }
     return series, lacking, measures
+
+
+def _labels(image: nib.Nifti1Image, path: Path) -> np.ndarray:
+    """An atlas as written, 0 where it is NaN, shape (x, y, z)."""
+    return zero_outside(values(image, path)[..., None], path)[..., 0]
 
 
 def _resampled(image: nib.Nifti1Image, scan: nib.Nifti1Image, interpolation: str) -> nib.Nifti1Image:

@@ -27,7 +27,7 @@ class Dataset:
         One row a subject, in the order of `values`: `subject` (str, unique), `person` (str, the same in
         all sessions or windows of one human being; the subject where a reader does not say), `group` (one
         of `groups`), `target` (str, what classification predicts) and, where known, `age` (years),
-        `sex` (F or M), `site`, `head_size` (mm^3), `motion` (mean frame-wise displacement, mm).
+        `sex` (F, M or O), `site`, `head_size` (mm^3), `motion` (mean frame-wise displacement, mm).
     features : list of str
         Names along the last axis.
     groups : (str, str)

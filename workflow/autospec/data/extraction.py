@@ -32,6 +32,7 @@ BOLD = "{subject}/func/{subject}_task-rest_desc-preproc_bold.nii.gz"
 CONFOUNDS = "{subject}/func/{subject}_task-rest_desc-confounds_timeseries.tsv"
 
 _LOG_EVERY = 15.0  # seconds
+_GRIDS_KEPT = 4  # on which the components are held in memory; scans in native space have a grid each
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,25 +126,28 @@ def extract_part(
 
 
 def _components(options, folder, cohort, maps) -> Callable[[nib.Nifti1Image], Components]:
-    """Give what a scan's time courses are taken of, of the first scan's names; made once for each grid."""
-    resample, made = options.get("resample_maps", False), []
+    """Give what a scan's time courses are taken of, of the first scan's names; the latest grids are kept."""
+    resample, made, names = options.get("resample_maps", False), [], None
     image = None
     if options.get("ica") and not options.get("atlas") and maps is None:
         image, _ = group_ica.estimate(options["ica"], folder, cohort.estimated_on)
 
     def make(scan):
         if options.get("atlas"):
-            return read_atlas(folder / options["atlas"], scan, resample, made[0].names if made else None)
+            return read_atlas(folder / options["atlas"], scan, resample, names)
         if image is not None:
             return of_maps(image, numbered(image.shape[3]), scan, resample, folder)
         return read_maps(Path(maps) if options.get("ica") else folder / options.get("maps", MAPS), scan, resample)
 
     def components_on(scan):
-        for components in made:
-            if not resample or same_grid(components.image, scan):
-                return components
-        made.append(make(scan))
-        return made[-1]
+        nonlocal names
+        fitting = (place for place, one in enumerate(made) if not resample or same_grid(one.image, scan))
+        place = next(fitting, None)
+        components = make(scan) if place is None else made.pop(place)
+        names = names or components.names
+        made.append(components)
+        del made[:-_GRIDS_KEPT]
+        return components
 
     return components_on
 

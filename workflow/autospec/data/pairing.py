@@ -158,9 +158,12 @@ def one_row_a_person(people):
     if not people["person"].duplicated().any():
         return people
     numbers = [name for name in NUMERIC if name in people]
-    return people.groupby("person", sort=False, as_index=False).agg(
-        {name: "mean" if name in numbers else "first" for name in people if name != "person"}
-    )
+    grouped = people.groupby("person", sort=False)
+    first = grouped.agg({name: "first" for name in people if name != "person"})
+    for name in numbers:
+        # What is the same in all sessions is kept to the bit, so that windows pair people as whole series do.
+        first[name] = first[name].where(grouped[name].nunique() < 2, grouped[name].mean())
+    return first.reset_index()
 
 
 def draw_swaps(pairs: pd.DataFrame, labelings: int, seed: int) -> np.ndarray:

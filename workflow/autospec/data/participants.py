@@ -10,6 +10,7 @@ from autospec.data.participants_cells import (
     dropped_table,
     map_groups,
     person_of,
+    read_ages,
     read_numbers,
     read_persons,
     read_sex,
@@ -20,8 +21,7 @@ from autospec.data.text_table import MISSING, read_text_table
 from autospec.errors import InputError
 
 DEFAULT_FILE = "participants.tsv"
-NUMBERS = ("age", "motion", "head_size")
-TEXTS = ("sex", "site")
+_READERS = {"age": read_ages, "motion": read_numbers, "head_size": read_numbers, "sex": read_sex, "site": read_texts}
 #: Read without being asked for where the table has a column of that name (as BIDS writes them).
 BY_DEFAULT = ("age", "sex", "site")
 
@@ -50,7 +50,7 @@ def read_participants(folder: str | Path, options: Mapping) -> tuple[pd.DataFram
     -------
     people : DataFrame
         `subject`, `group`, `target` and the covariates, in the table's order: `age` in years,
-        `sex` as F or M, `site` as text. `person` is there where several rows may be one person: from
+        `sex` as F, M or O (other), `site` as text. `person` is there where several rows may be one person: from
         the column of that name in the configuration, else from labels such as ``sub-01_ses-2``.
     dropped : DataFrame
         Under ``other_groups: drop`` people whose group value belongs to no group, and, under
@@ -61,7 +61,7 @@ def read_participants(folder: str | Path, options: Mapping) -> tuple[pd.DataFram
     ------
     InputError
         A missing file or column, a repeated subject, a missing or unknown group value, a group that
-        nobody belongs to, an age that is no number, a sex that is neither M nor F.
+        nobody belongs to, an age that is no number, a sex that BIDS does not know.
     """
     columns = dict(options.get("participants") or {})
     files = columns.pop("file", DEFAULT_FILE)
@@ -82,10 +82,9 @@ def read_participants(folder: str | Path, options: Mapping) -> tuple[pd.DataFram
     persons = read_persons(table.loc[people.index], columns, path)
     if persons is not None:
         people["person"] = persons
-    for name in (*NUMBERS, *TEXTS):
+    for name, read in _READERS.items():
         if name in columns:
             cells = table.loc[people.index, columns[name]]
-            read = read_numbers if name in NUMBERS else read_sex if name == "sex" else read_texts
             people[name] = read(cells, path)
 
     matching, target = options.get("matching") or {}, options.get("target", "group")

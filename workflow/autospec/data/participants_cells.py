@@ -1,5 +1,6 @@
 """What the cells of a participants table mean: groups, persons, numbers, sexes."""
 
+import logging
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -10,7 +11,7 @@ import pandas as pd
 from autospec.data.text_table import MISSING, decimal_comma
 from autospec.errors import InputError
 
-SEX = {"m": "M", "male": "M", "1": "M", "f": "F", "female": "F", "2": "F"}
+SEX = {"m": "M", "male": "M", "1": "M", "f": "F", "female": "F", "2": "F", "o": "O", "other": "O"}
 #: Labels of scans that name their person: BIDS (sub-01_ses-2) and FreeSurfer's longitudinal stream
 #: (visit2.long.sub-01).
 _LONGITUDINAL = re.compile(r"(?P<visit>.+)\.long\.(?P<base>.+)")
@@ -130,12 +131,24 @@ def read_numbers(cells: pd.Series, path: Path) -> list[float]:
     return numbers
 
 
+def read_ages(cells: pd.Series, path: Path) -> list[float]:
+    """Ages in years; "89+", as BIDS has it for those whom an exact age would tell, is 89."""
+    capped = cells.str.fullmatch(r"\d+(\.\d+)?\+")
+    if capped.any():
+        logging.warning(
+            "%s, column '%s': %d age(s) such as '%s' are taken as that number.",
+            path, cells.name, int(capped.sum()), cells[capped].iloc[0],
+        )  # fmt: skip
+    return read_numbers(cells.where(~capped, cells.str.removesuffix("+")), path)
+
+
 def read_sex(cells: pd.Series, path: Path) -> list[str | None]:
+    """Sexes as M, F or O, the three that BIDS knows; None where it is not known."""
     for line, cell in cells.items():
         if cell.lower() not in MISSING and as_text(cell).lower() not in SEX:
             raise InputError(
-                f"{path}, line {line}, column '{cells.name}': found '{cell}', wanted M, F, male, female, "
-                "1 (male) or 2 (female). Recode the column."
+                f"{path}, line {line}, column '{cells.name}': found '{cell}', wanted M, F, O, male, female, other, "
+                "1 (male), 2 (female) or n/a. Recode the column."
             )
     return [SEX.get(as_text(cell).lower()) for cell in cells]
 

@@ -36,25 +36,60 @@ def check_4d(image: nib.Nifti1Image, path: str | Path, wanted: str) -> None:
 
 
 def values(image: nib.Nifti1Image, path: str | Path) -> np.ndarray:
-    """Read an image's values, all finite, as float32.
+    """Read an image's values as float32.
 
     Raises
     ------
     InputError
-        A file that is cut short, or that holds a value that is no finite number.
+        A file that is cut short.
     """
     try:
-        array = image.get_fdata(dtype=np.float32, caching="unchanged")
+        return image.get_fdata(dtype=np.float32, caching="unchanged")
     except MemoryError:
         raise
     except Exception:  # as in `load`
         raise InputError(f"{path}: the file is damaged or cut short. Get it again.") from None
-    if not np.isfinite(array).all():
+
+
+def zero_outside(voxels: np.ndarray, path: str | Path, support: np.ndarray | None = None) -> np.ndarray:
+    """Put 0 where a voxel is NaN in every volume: outside the mask or the field of view.
+
+    SPM writes images so (its manual, "Implicit mask"), and nilearn's maskers read them so (`ensure_finite`). A voxel
+    that is NaN in some volumes is damaged, and so is one that is infinite.
+
+    Parameters
+    ----------
+    voxels : ndarray of float32, shape (..., volumes)
+    path : path
+        Their file, for messages.
+    support : ndarray of bool, shape (x, y, z), optional
+        Where `voxels`, of shape (voxels, volumes), come from; by default they are a whole image.
+
+    Returns
+    -------
+    ndarray of float32, of the same shape
+        `voxels` itself if nothing is to be replaced.
+
+    Raises
+    ------
+    InputError
+        A value that is no finite number, in a voxel that has some.
+    """
+    bad = ~np.isfinite(voxels)
+    if not bad.any():
+        return voxels
+    outside = np.isnan(voxels).all(axis=-1)
+    bad[outside] = False
+    if bad.any():
+        *voxel, volume = np.argwhere(bad)[0].tolist()
+        found = voxels[(*voxel, volume)]
+        if support is not None:
+            voxel = np.argwhere(support)[voxel[0]].tolist()
         raise InputError(
-            f"{path}: {int((~np.isfinite(array)).sum())} values are not finite numbers. Replace them by 0 "
-            "outside the brain, or get the file again."
+            f"{path}: volume {volume + 1}, voxel {tuple(voxel)}: found {found}, wanted a finite number, or NaN in "
+            f"every volume for a voxel outside the brain ({int(bad.sum())} such values). Get the file again."
         )
-    return array
+    return np.where(outside[..., None], np.float32(0), voxels)
 
 
 def same_grid(one: nib.Nifti1Image, other: nib.Nifti1Image) -> bool:

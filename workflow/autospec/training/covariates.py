@@ -102,6 +102,7 @@ def harmonise(values: dict[str, np.ndarray], people: dict[str, pd.DataFrame]) ->
             f"harmonise: found {len(sites)} site(s) with at least {_LEAST_A_SITE} people to train on, wanted two or "
             "more: there is nothing to bring together. Take `harmonise` out of the configuration."
         )
+    fitted = people["train"][people["train"]["site"].isin(sites)]
     result, model = {}, None
     for part in ("train", "test"):
         known = people[part]["site"].isin(sites).to_numpy()
@@ -114,7 +115,7 @@ def harmonise(values: dict[str, np.ndarray], people: dict[str, pd.DataFrame]) ->
         if not known.any():
             continue
         frame = people[part][known].reset_index(drop=True)
-        options = {"batch": frame["site"].astype(str), "continuous_covariates": _numbers(frame, kept)}
+        options = {"batch": frame["site"].astype(str), "continuous_covariates": _numbers(frame, fitted, kept)}
         table = pd.DataFrame(values[part][known])
         if part == "train":
             model = ComBat(**options, method="fortin").fit(table)
@@ -122,10 +123,15 @@ def harmonise(values: dict[str, np.ndarray], people: dict[str, pd.DataFrame]) ->
     return result
 
 
-def _numbers(people: pd.DataFrame, names: list[str]) -> pd.DataFrame | None:
+def _numbers(people: pd.DataFrame, fitted: pd.DataFrame, names: list[str]) -> pd.DataFrame | None:
     # combatlearn codes categories anew in each part, so that a test part of men alone would count as women: sex goes
-    # in as a number.
-    columns = {name: (people[name] == "M").astype(float) if name == "sex" else people[name] for name in names}
+    # in as numbers. Someone whose sex nobody in training has counts as their average.
+    columns = {name: people[name] for name in names if name != "sex"}
+    if "sex" in names:
+        seen = people["sex"].isin(fitted["sex"])
+        for level in sorted(fitted["sex"].unique())[1:]:
+            share = (fitted["sex"] == level).mean()
+            columns[f"sex {level}"] = (people["sex"] == level).astype(float).where(seen, share)
     return pd.DataFrame(columns) if columns else None
 
 
