@@ -66,6 +66,9 @@ def _one_group(pieces: list[tuple], side: str, workspace: Workspace) -> tuple[to
     total = torch.zeros(p, p, dtype=torch.float64, device=device)
     for piece, first in zip(pieces, firsts, strict=True):
         factors, _, samples = _here(piece, side, device)
+        if hasattr(factors, "column_gram"):
+            total += factors.column_gram(side, samples, workspace)
+            continue
         for part in samples.split(max(1, _BLOCK // (first.shape[1] * p))):
             rows = rows_of(factors, side, part).flatten(0, 1)
             wide = workspace.take("rows", tuple(rows.shape), rows, torch.float64).copy_(rows)
