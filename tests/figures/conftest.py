@@ -62,8 +62,21 @@ def _labelings(task, noise):
                     values = decay * np.exp(effect + 0.1 * noise.standard_normal(rank))
                     norm = float(np.sqrt((values**2).sum()))
                     rows.append(
-                        (epoch, labeling, layer, depth, "gradient", group, 4, norm, np.sort(values)[::-1],
-                         values.sum(), values.max() / values.sum(), 3.0 + effect, (norm / values.max()) ** 2)
+                        (
+                            epoch,
+                            labeling,
+                            layer,
+                            depth,
+                            "gradient",
+                            group,
+                            4,
+                            norm,
+                            np.sort(values)[::-1],
+                            values.sum(),
+                            values.max() / values.sum(),
+                            3.0 + effect,
+                            (norm / values.max()) ** 2,
+                        )
                     )
         for labeling in range(LABELINGS_DRAWN):
             for group in GROUPS:
@@ -100,9 +113,7 @@ def make_run(
                     flat = {"sigmoid": 0.8, "tanh": 0.52}.get(activation, 0.5 if task == "autoencoding" else 1.0)
                     values = _curve(rank, scale, epoch, shift, noise) ** flat
                     rows.append((epoch, layer, depth, quantity, group, 32.0, 16, 4, values, values * 0.1))
-    spectra = pa.Table.from_pandas(
-        pd.DataFrame(rows, columns=SPECTRA.names), schema=SPECTRA, preserve_index=False
-    )
+    spectra = pa.Table.from_pandas(pd.DataFrame(rows, columns=SPECTRA.names), schema=SPECTRA, preserve_index=False)
     write_parquet(spectra, folder / "spectra.parquet")
     write_parquet(_labelings(task, noise), folder / "labelings.parquet")
     score = "explained_variance" if task == "autoencoding" else "balanced_accuracy"
@@ -116,9 +127,7 @@ def make_run(
             (score, 0.8 - 0.5 * np.exp(-epoch / 3) - gap - shift),
         )
     ]
-    table = pa.Table.from_pandas(
-        pd.DataFrame(metrics, columns=METRICS.names), schema=METRICS, preserve_index=False
-    )
+    table = pa.Table.from_pandas(pd.DataFrame(metrics, columns=METRICS.names), schema=METRICS, preserve_index=False)
     write_parquet(table, folder / "metrics.parquet")
     record = {
         "dataset": dataset, "model": model, "task": task, "activation": activation, "shape": shape,
@@ -158,14 +167,14 @@ def make_group_tables(root, paths, yardsticks=True):
     """Run the group tests over the seeds of one run. Returns the tables' folder."""
     folder = root / "statistics" / "groups" / paths[0].parent.parent.name
     cells, layers, overall = compare_groups(_by_folder(paths))
-    rows = [("largest_t", 4.2, 0.005, 0.0, 0.02, 200), ("covariance_distance", 3.0, 0.03, 0.01, 0.06, 200)]
-    yardsticks = pd.DataFrame(rows, columns=["name", "value", "p", "p_low", "p_high", "P"])
+    rows = [("largest_t", 4.2, 0.005, 0.0, 0.02, 0.01, 200), ("covariance_distance", 3.0, 0.03, 0.01, 0.06, 0.03, 200)]
+    yardsticks = pd.DataFrame(rows, columns=["name", "value", "p", "p_low", "p_high", "q", "P"])
     stability = stability_over_trainings(_by_folder(paths))
     epochs = compare_epochs(_by_folder(paths))
     tables = {"cells": cells, "epochs": epochs, "layers": layers, "stability": stability, "yardsticks": yardsticks}
     tables["summaries"] = compare_summaries(_by_folder(paths))
     for name, table in tables.items():
-        write_tsv(table.assign(simulated=overall["simulated"]), folder / f"{name}.tsv")
+        write_tsv(table.assign(n_pairs=64, simulated=overall["simulated"]), folder / f"{name}.tsv")
     write_json(overall | {"pairs": 64}, folder / "overall.json")
     return folder
 

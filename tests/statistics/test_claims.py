@@ -11,9 +11,9 @@ def group_run(p, model="mlp", exact=True, q=(0.01, 0.5, 0.5), p_loss=0.5):
     overall = {
         "dataset": "freesurfer", "model": model, "task": "autoencoding" if exact else "classification",
         "activation": "relu", "shape": "base", "groups": ["control", "patient"], "simulated": True,
-        "p": None if p is None else min(p, p_loss), "spectra": {"p": p},
+        "p": None if p is None else min(p, p_loss), "spectra": {"p": p, "p_low": 0.001, "p_high": 0.9},
         "statistics": {"group_loss": {"p": p_loss}}, "exact": exact,
-        "labelings": 200, "seeds": 4, "caution": "Take care.",
+        "labelings": 200, "seeds": 4, "pairs": 60, "caution": "Take care.",
     }  # fmt: skip
     layers = pd.DataFrame(
         {
@@ -21,8 +21,13 @@ def group_run(p, model="mlp", exact=True, q=(0.01, 0.5, 0.5), p_loss=0.5):
             "layer": ["encoder.0", "encoder.1", ""],
             "depth": [0, 1, -1],
             "p": np.array(q) / 2,
+            "p_low": np.array(q) / 4,
+            "p_high": q,
             "q": q,
+            "z": [2.5, 0.1, 0.2],
             "effect": [1.3, 1.0, 1.1],
+            "effect_low": [1.2, 0.8, 0.9],
+            "effect_high": [1.5, 1.2, 1.3],
         }
     )
     return overall, layers
@@ -47,7 +52,8 @@ def compared(what="task", q=0.01, model="mlp", gate=True, missing=None):
                     "measure": ["share", "stable_rank", "log_singular_value"], "index": [1, 0, 1],
                     "pair": f"{other} - {one}", "first": one, "second": other, "test": "paired t",
                     "statistic": [8.0, -2.0, 99.0], "p": [best / 2, 0.2, 1e-9], "q": [best, 0.2, 1e-9],
-                    "effect": [3.0, -0.5, 40.0], "significant": [best <= 0.05 and gate, False, True],
+                    "effect": [3.0, -0.5, 40.0], "effect_low": [1.0, -2.0, 9.0], "effect_high": [5.0, 1.0, 90.0],
+                    "significant": [best <= 0.05 and gate, False, True],
                 }
             )
         )  # fmt: skip
@@ -82,6 +88,7 @@ def test_a_claim_about_conditions_rests_on_scale_free_gradients_alone(what, clai
     assert row["figure"] == f"figures/{what}s/data-digits_model-mlp_{name}.pdf"
     if status == "held":
         assert (row["q"], row["effect"], row["where"]) == (0.03, 3.0, "encoder.0")
+        assert row[["effect_low", "effect_high", "n", "n_of"]].tolist() == [1.0, 5.0, 4, "seeds"]
         assert "share 1 at encoder.0" in row["statistic"] and "Few." in row["note"]
 
 
@@ -129,6 +136,9 @@ def test_the_group_claim_needs_an_exact_p_of_the_spectra(p, exact, status):
     assert row["status"] == status
     task = "autoencoding" if exact else "classification"
     assert row["figure"] == f"figures/groups/data-freesurfer_model-mlp_task-{task}_activation-relu_shape-base.pdf"
+    if p is not None:
+        assert row[["p_low", "p_high", "n", "n_of"]].tolist() == [0.001, 0.9, 60, "pairs"]
+        assert row[["value", "q", "effect", "effect_low", "effect_high"]].tolist() == [0.005, 0.01, 1.3, 1.2, 1.5]
 
 
 def test_a_small_p_of_the_loss_alone_holds_no_claim_and_stands_beside_it():

@@ -61,6 +61,11 @@ def test_every_cell_agrees_with_plain_loops_over_all_swaps(make_run):
         assert row.p == np.mean(size(z[key]) >= size(z[key][0]) - 1e-5)
         assert row.p_map == np.mean(largest >= size(z[key][0]) - 1e-5)
         assert row.significant == (row.p_map <= 0.05)
+        # The test turned round: taken away, an end of the interval leaves the truth at an end of the middle 95 %.
+        around = expected[key] - expected[key].mean()
+        effect = expected[key][0] if row.statistic == "spectral_ratio" else around[0]
+        ends = np.exp(effect - np.quantile(around, [0.975, 0.025]))
+        np.testing.assert_allclose([row.effect, row.effect_low, row.effect_high], [np.exp(effect), *ends], rtol=1e-4)
 
 
 def test_a_difference_planted_in_one_layer_and_epoch_is_found_there(make_run):

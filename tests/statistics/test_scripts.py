@@ -73,7 +73,7 @@ def test_from_a_data_set_to_the_table_of_claims(run_script, make_run, tmp_path, 
     assert sorted([*pairs["subject"], *unpaired["subject"]]) == people["subject"].tolist()
     assert len(read_tsv(split["splits"])) == 3 * count
 
-    asked = {"matching": matching, "labelings": 40, "labelings_seed": 3}
+    asked = {"matching": matching, "labelings": 40, "labelings_seed": 3, "correction": "bh"}
     compared = run_script("pairings", asked, {"pairings": "pairings.tsv"}, data=data, pairs=paired["pairs"])
     others = read_tsv(compared["pairings"])
     names = ["primary", "callipers halved", "callipers doubled", "without site", "without age"]

@@ -141,6 +141,17 @@ def test_an_effects_interval_is_the_test_turned_round():
         assert row.effect_low < row.effect < row.effect_high
 
 
+def test_a_layers_effect_and_interval_are_those_of_its_strongest_index(make_run):
+    cells, layers, _ = compare_groups(dict([make_run("seed-0", random_run(3))]))
+    key = ["statistic", "layer", "index"]
+    of_cell = cells.set_index(key)
+    names = ["z", "effect", "effect_low", "effect_high"]
+    for row in layers.to_dict("records"):
+        place = row["statistic"], row["layer"], int(row["strongest_index"])
+        assert [row[name] for name in names] == of_cell.loc[place, names].tolist()
+        assert row["effect_low"] < row["effect"] < row["effect_high"]
+
+
 def test_a_dead_layer_is_dropped_for_all_labelings_and_counted(make_run):
     run = random_run(1)
     whole = compare_groups(dict([make_run("whole", run)]))
@@ -183,14 +194,14 @@ def test_a_loss_that_differs_alone_holds_no_claim_and_spectra_that_differ_do(mak
     _, layers, overall = compare_groups(dict([make_run("seed-0", run)]))
     assert overall["statistics"]["group_loss"]["p"] == 0.01
     assert overall["spectra"]["p"] > 0.2
-    row = judge_claims([(overall, layers)], [], []).set_index(["claim", "model"]).loc["C4", "mlp"]
+    row = judge_claims([(overall | {"pairs": 12}, layers)], [], []).set_index(["claim", "model"]).loc["C4", "mlp"]
     assert row["status"] == "not held" and "loss" not in row["where"] and "loss: p = 0.01" in row["note"]
 
     for each in run["gradients"].values():
         each[:, 1] *= 100.0
     _, layers, overall = compare_groups(dict([make_run("seed-1", run)]))
     assert overall["spectra"]["p"] == 0.01
-    row = judge_claims([(overall, layers)], [], []).set_index(["claim", "model"]).loc["C4", "mlp"]
+    row = judge_claims([(overall | {"pairs": 12}, layers)], [], []).set_index(["claim", "model"]).loc["C4", "mlp"]
     assert row["status"] == "held" and row["where"].endswith("spectral ratio")
 
 

@@ -31,6 +31,7 @@ def test_values_and_p_agree_with_scipy_labeling_by_labeling(seed):
     np.testing.assert_allclose(found["value"], values[0])
     np.testing.assert_allclose(found["p"], (values >= values[0] - 1e-9).mean(axis=0))
     assert (found["P"] == 50).all()
+    np.testing.assert_allclose(found["q"], stats.false_discovery_control(found["p"]))
     assert ((found["p_low"] <= found["p"]) & (found["p"] <= found["p_high"])).all()
 
 

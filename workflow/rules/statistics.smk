@@ -58,6 +58,7 @@ rule pairings:
         matching=lambda wildcards: config["datasets"][wildcards.dataset].get("matching", {}),
         labelings=config["statistics"]["labelings"],
         labelings_seed=config["statistics"]["labelings_seed"],
+        correction=config["statistics"]["correction"],
     script:
         "../scripts/pairings.py"
 

@@ -24,7 +24,7 @@ with job(snakemake):
         tests = pd.DataFrame({"name": [""]})
         if pairs is not None:
             swaps = draw_swaps(pairs, params.labelings, params.labelings_seed)
-            tests = compare_inputs(*paired_values(dataset, pairs), swaps)
+            tests = compare_inputs(*paired_values(dataset, pairs), swaps, params.correction)
         tables.append(tests.rename(columns={"name": "test", "P": "labelings"}).assign(matching=name, **row))
     table = pd.concat(tables, ignore_index=True)
     columns = ["matching", *row, *(name for name in table if name != "matching" and name not in row)]

@@ -25,7 +25,7 @@ with job(snakemake):
     stability = stability_over_trainings(records, options["indices"], **level)
     reference, other = paired_values(read_dataset(snakemake.input.data), pairs)
     swaps = draw_swaps(pairs, options["labelings"], options["labelings_seed"])
-    yardsticks = compare_inputs(reference, other, swaps)
+    yardsticks = compare_inputs(reference, other, swaps, options["correction"])
     matches = pairs["match"].nunique()
     tables = {
         "cells": cells,

@@ -20,6 +20,10 @@ SHOWN = {
     ("gradient_difference", 0): "difference, Frobenius norm",
     ("gradient_difference", 1): "difference, s1",
 }
+_COLUMNS = [
+    "name", "layer", "depth", "effect", "effect_low", "effect_high", "null_low", "null_high", "p", "q", "significant",
+    "n_pairs", "n_seeds",
+]  # fmt: skip
 
 
 def draw_effects(cells: str | Path, overall: str | Path) -> tuple[Figure, pd.DataFrame]:
@@ -34,19 +38,19 @@ def draw_effects(cells: str | Path, overall: str | Path) -> tuple[Figure, pd.Dat
     -------
     figure : Figure
     table : DataFrame
-        Columns name, layer, depth, effect, null_low, null_high (ratios: of the groups' singular values, or of
-        the difference to its usual size under relabelling), p, q, significant, simulated.
+        Columns name, layer, depth, effect, its 95 % interval effect_low to effect_high, null_low, null_high (ratios:
+        of the groups' singular values, or of the difference to its usual size under relabelling), p, q,
+        significant, n_pairs, n_seeds, simulated.
     """
     summary, cells = read_json(overall), read_tsv(cells)
     if not summary["seeds"]:
-        columns = ["name", "layer", "depth", "effect", "null_low", "null_high", "p", "q", "significant"]
-        return style.nothing_finished("Group effects by layer", summary, columns)
+        return style.nothing_finished("Group effects by layer", summary, _COLUMNS)
     names = [SHOWN.get(key) for key in zip(cells["statistic"], cells["index"], strict=True)]
     table = cells.assign(name=names).dropna(subset="name").reset_index(drop=True)
     # The effect is exp(estimate) but for a constant; the range of the labelings takes the same one.
     shift = np.log(table["effect"]) - table["estimate"]
     table["null_low"], table["null_high"] = (np.exp(table[name] + shift) for name in ("null_low", "null_high"))
-    table = table[["name", "layer", "depth", "effect", "null_low", "null_high", "p", "q", "significant"]]
+    table = table[_COLUMNS]
     order = layers_in_order(table)
     keys = [
         Line2D([], [], color="black", marker="o", linestyle="", label="true labels, significant after correction"),

@@ -33,7 +33,7 @@ def write_page(output: str | Path, template: str | Path, script: str, **context)
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": words.number, "p": words.p, "words": words.words}
+    environment.filters |= {"number": words.number, "p": words.p, "words": words.words, "interval": words.interval}
     code = (template.parent / script).read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
     page = environment.get_template(template.name).render(

@@ -32,6 +32,12 @@ def equals(name: str, value: float) -> str:
     return f"{name}\u00a0=\u00a0{format_p(value)}"
 
 
+def interval(row) -> str:
+    """The interval of a row's effect, or a dash."""
+    low, high = number(row["effect_low"]), number(row["effect_high"])
+    return NOTHING if low == high == NOTHING else f"{low} to {high}"
+
+
 def words(text) -> str:
     """A name without its underscores."""
     return str(text).replace("_", " ")

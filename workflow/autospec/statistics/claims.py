@@ -52,11 +52,12 @@ FOLDERS = {"task": "tasks", "activation": "activations", "shape": "shapes"}
 HELD, NOT_HELD, UNTESTABLE, DESCRIPTIVE = "held", "not held", "not testable here", "descriptive"
 
 COLUMNS = [
-    "claim", "title", "dataset", "model", "task", "comparison", "status", "statistic", "value", "p", "q",
-    "effect", "where", "figure", "simulated", "note",
+    "claim", "title", "dataset", "model", "task", "comparison", "status", "statistic", "value", "p", "p_low", "p_high",
+    "q", "effect", "effect_low", "effect_high", "n", "n_of", "where", "figure", "simulated", "note",
 ]  # fmt: skip
 
 _SEVERAL = 2
+_EFFECT = ("effect", "effect_low", "effect_high")
 
 
 def judge_claims(groups, conditions, records, alpha=0.05):
@@ -76,8 +77,10 @@ def judge_claims(groups, conditions, records, alpha=0.05):
     -------
     DataFrame
         One row a claim and what it was tested on (`all` where it is one judgement over everything):
-        `claim`, `title`, `dataset`, `model`, `task`, `comparison`, `status`, `statistic`, `value`,
-        `p`, `q`, `effect`, `where`, `figure` (path under the output folder), `simulated`, `note`.
+        `claim`, `title`, `dataset`, `model`, `task`, `comparison`, `status`, `statistic`, `value`, `p` (by
+        rank with its Monte-Carlo interval, `p_low` to `p_high`), `q`, `effect` with its 95 % interval,
+        `effect_low` to `effect_high`, how many (`n`) of what (`n_of`: pairs, seeds, trainings or models), `where`,
+        `figure` (path under the output folder), `simulated`, `note`.
     """
     rows = []
     for compared, (claim, _) in ABOUT.items():
@@ -131,7 +134,9 @@ def _condition(overall, cells, alpha):
         "value": deciding["statistic"],
         "p": deciding["p"],
         "q": deciding["q"],
-        "effect": deciding["effect"],
+        **{name: deciding[name] for name in _EFFECT},
+        "n": overall["seeds"],
+        "n_of": "seeds",
         "where": ", ".join(dict.fromkeys(layers)),
         "note": f"Scale-free cells significant at {alpha:g}: {'; '.join(counts)}. The row shows the strongest cell of "
         f"the pair that decides; effect is Hedges' g_z over {overall['seeds']} seeds."
@@ -154,10 +159,13 @@ def _groups(overall, layers, alpha):
     yardstick = "" if of_loss is None else f" Yardstick, the groups' mean loss: p = {of_loss:.3g}."
     return row | {
         "status": (HELD if p <= alpha else NOT_HELD) if overall["exact"] else DESCRIPTIVE,
-        "statistic": "p of the gradient spectra (min-p over layers and their two statistics)",
-        "p": p,
+        "statistic": "smallest p over layers and their two statistics of the gradient spectra (min-p)",
+        "value": best["p"],
+        **{name: overall["spectra"][name] for name in ("p", "p_low", "p_high")},
         "q": best["q"],
-        "effect": best["effect"],
+        **{name: best[name] for name in _EFFECT},
+        "n": overall["pairs"],
+        "n_of": "pairs",
         "where": f"{best['layer']}, {best['statistic'].replace('_', ' ')}",
         "note": f"{overall['labelings']} labelings, {overall['seeds']} seed(s); q and effect are of the "
         f"strongest layer and statistic.{yardstick} {overall['caution']}",
@@ -176,10 +184,11 @@ def _layers(overall, layers, alpha):
     hint = "" if as_a_whole else ", which are hints at most, as the spectra as a whole do not"
     return row | {
         "status": DESCRIPTIVE if names and as_a_whole else NOT_HELD,
-        "statistic": "layer p (largest over indices)",
-        "p": best["p"],
-        "q": best["q"],
-        "effect": best["effect"],
+        "statistic": "z of the layer's strongest index among the labelings",
+        "value": best["z"],
+        **{name: best[name] for name in ("p", "p_low", "p_high", "q", *_EFFECT)},
+        "n": overall["pairs"],
+        "n_of": "pairs",
         "where": ", ".join(names) if as_a_whole else "",
         "note": f"{len(names)} of {of_layers['layer'].nunique()} layers reject at q <= {alpha:g}"
         f"{hint if names else ''}. Every layer tests the same null hypothesis: 'in this layer and not in that' "
@@ -216,6 +225,8 @@ def _several(claim, rows, figure=None):
         status=status,
         statistic="models in which it is held",
         value=len(held),
+        n=len(models),
+        n_of="models",
         where=", ".join(held),
         figure=figure,
         simulated=_simulated(judged),
@@ -239,6 +250,8 @@ def _generality(records):
                 status=HELD if done else NOT_HELD if trained else UNTESTABLE,
                 statistic="finished trainings",
                 value=len(done),
+                n=len(trained),
+                n_of="trainings",
                 where=", ".join(dict.fromkeys(record["dataset"] for record in done)),
                 simulated=_simulated(done),
                 note=f"{len(trained)} trainings, {len(trained) - len(done)} diverged",
@@ -253,6 +266,8 @@ def _generality(records):
         status=HELD if len(found) == len(MODELS) else NOT_HELD if failed else UNTESTABLE,
         statistic="models with finished trainings",
         value=len(found),
+        n=len(MODELS),
+        n_of="models",
         where=", ".join(found),
         figure=f"figures/models/{drawn}.pdf" if drawn else None,
         note=f"{len(found)} of {len(MODELS)} models",
@@ -279,6 +294,8 @@ def _cost_row(shares, **about):
         status=HELD if share > 0.5 else NOT_HELD,
         statistic="share of the training time that spectra took",
         value=share,
+        n=len(shares),
+        n_of="trainings",
         figure="figures/cost/models.pdf",
         note=f"median of {len(shares)} trainings, from {min(shares):.0%} to {max(shares):.0%}; held above 50%",
         **about,

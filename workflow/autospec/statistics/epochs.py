@@ -6,7 +6,7 @@ import pandas as pd
 from autospec.statistics.labelings import read_labelings
 from autospec.statistics.ranks import counts_at_least, monte_carlo_interval, standardise
 from autospec.statistics.shared import shared_cells
-from autospec.statistics.swaps import SPECTRAL, TINY, log_floored
+from autospec.statistics.swaps import SPECTRAL, TINY, effect_interval, log_floored
 
 
 def compare_epochs(records, alpha=0.05):
@@ -23,11 +23,11 @@ def compare_epochs(records, alpha=0.05):
     DataFrame
         One row a statistic (`spectral_ratio`, `gradient_difference`), layer, epoch and index (0 for the
         Frobenius norm) that varies over labelings: `estimate` (mean over seeds of the log of the groups' ratio, or
-        of the difference), `z` among the labelings, `p` by rank with its Monte-Carlo interval, and `p_map`: how
-        often the largest |z| of the statistic's whole map reaches this cell's, which holds the chance of any false
-        cell at alpha (Westfall and Young 1993); `significant` where p_map <= alpha; how many `labelings` and
-        `n_seeds`; `family`, in words. For a network that used the labels these are ranks and no p-values. No rows
-        where every seed diverged.
+        of the difference), `effect` with its 95 % interval as in `swap_test`, `z` among the labelings, `p` by rank
+        with its Monte-Carlo interval, and `p_map`, which stands in the place of a q: how often the largest |z| of
+        the statistic's whole map reaches this cell's, which holds the chance of any false cell at alpha (Westfall
+        and Young 1993); `significant` where p_map <= alpha; how many `labelings` and `n_seeds`; `family`, in words.
+        For a network that used the labels these are ranks and no p-values. No rows where every seed diverged.
     """
     finished = [(folder, record) for folder, record in records.items() if record["status"] == "finished"]
     keys, x = [], np.zeros((1, 0))
@@ -43,6 +43,9 @@ def compare_epochs(records, alpha=0.05):
     count = counts_at_least(comparison)[0]
     low, high = monte_carlo_interval(count, len(x))
     table = table.assign(estimate=x[0], z=z[0], p=count / len(x), p_low=low, p_high=high, p_map=np.nan)
+    log_effect = x[0] - np.where(one_sided, x.mean(axis=0), 0.0)
+    table["effect"] = np.exp(log_effect)
+    table["effect_low"], table["effect_high"] = effect_interval(x, log_effect)
     table["labelings"], table["n_seeds"] = len(x), len(finished)
     table["family"] = ""
     for statistic in SPECTRAL:

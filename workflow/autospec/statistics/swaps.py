@@ -86,8 +86,9 @@ def swap_test(cells, x, alpha=0.05, correction="bh"):
         the truth to lie in that middle (the test turned round, for an effect that shifts and does not spread).
     layers : DataFrame
         One row a statistic and layer: `cells`, how many were `dropped` (constant over labelings or
-        not finite, for all labelings alike), p of the largest |z| over indices, q over these rows.
-        p is NaN where no cell is usable.
+        not finite, for all labelings alike), p of the largest |z| over indices, q over these rows. Of the index
+        with the largest |z|, `strongest_index`, its `z` and its `effect` with the interval, which tells nothing of
+        the choice of that index. p is NaN where no cell is usable.
     overall : dict
         Each p is that of the smallest layer p (min-p), ranked among the smallest layer p of every
         labeling, ties by the next smallest: under `statistics` of each statistic, under `spectra` of
@@ -106,6 +107,13 @@ def swap_test(cells, x, alpha=0.05, correction="bh"):
         estimate=x[0], effect=np.exp(cells["log_effect"]), z=z[0], p=count / labelings, p_low=low, p_high=high
     )
 
+    tested["p_within_layer"] = np.nan
+    tested["null_low"], tested["null_high"] = np.quantile(x, [0.025, 0.975], axis=0)
+    # A difference of losses is brought to the logarithm of their ratio by the factor between the two.
+    factor = np.where(x[0] == 0, np.nan, log_effect / np.where(x[0] == 0, 1.0, x[0]))
+    factor = np.where(cells["statistic"] == "group_loss", factor, 1.0)
+    tested["effect_low"], tested["effect_high"] = effect_interval(x, log_effect, factor)
+
     family, rows, within = [], [], np.full(len(cells), np.nan)
     for (statistic, layer, depth), members in cells.groupby(
         ["statistic", "layer", "depth"], sort=False
@@ -121,23 +129,14 @@ def swap_test(cells, x, alpha=0.05, correction="bh"):
             within[kept] = reached.mean(axis=0)
             strongest = kept[np.argmax(comparison[0, kept])]
             row |= _p(layer_count, labelings)
-            row |= {
-                "strongest_index": cells["index"].iloc[strongest],
-                "effect": tested["effect"].iloc[strongest],
-            }
+            row |= {"strongest_index": cells["index"].iloc[strongest]}
+            row |= {name: tested[name].iloc[strongest] for name in ("z", "effect", "effect_low", "effect_high")}
         rows.append(row)
-    names = ["p", "p_low", "p_high", "strongest_index", "effect"]
+    names = ["p", "p_low", "p_high", "strongest_index", "z", "effect", "effect_low", "effect_high"]
     layers = pd.DataFrame(rows).reindex(columns=["statistic", "layer", "depth", "cells", "dropped", *names])
     layers.insert(8, "q", adjust(layers["p"], correction))
 
     tested["p_within_layer"] = within
-    tested["null_low"], tested["null_high"] = np.quantile(x, [0.025, 0.975], axis=0)
-    # A difference of losses is brought to the logarithm of their ratio by the factor between the two.
-    factor = np.where(x[0] == 0, np.nan, log_effect / np.where(x[0] == 0, 1.0, x[0]))
-    factor = np.where(cells["statistic"] == "group_loss", factor, 1.0)
-    for name, end in (("effect_low", "null_high"), ("effect_high", "null_low")):
-        with np.errstate(over="ignore"):
-            tested[name] = np.exp(log_effect - factor * (tested[end].to_numpy() - x.mean(axis=0)))
     tested = tested[usable].reset_index(drop=True)
     tested.insert(10, "q", adjust(tested["p"], correction))
     tested.insert(11, "significant", tested["q"] <= alpha)
@@ -148,6 +147,28 @@ def swap_test(cells, x, alpha=0.05, correction="bh"):
     spectra = _min_p(counts[np.isin(of_family, SPECTRAL)], labelings)
     overall = {"statistics": by_statistic, "spectra": spectra, **_min_p(counts, labelings)}
     return tested, layers, overall
+
+
+def effect_interval(x, log_effect, factor=1.0):
+    """The 95 % interval of an effect, by the test turned round.
+
+    Parameters
+    ----------
+    x : ndarray, shape (labelings, cells)
+    log_effect : ndarray, shape (cells,)
+        Of the truth.
+    factor : float or ndarray, shape (cells,)
+        From the scale of `x` to that of `log_effect`.
+
+    Returns
+    -------
+    low, high : ndarray, shape (cells,)
+        The effects by which the other group's values could be multiplied for the truth to lie in the middle 95 % of
+        the labelings, for an effect that shifts and does not spread.
+    """
+    ends = np.quantile(x, [0.975, 0.025], axis=0) - x.mean(axis=0)
+    with np.errstate(over="ignore"):
+        return np.exp(np.asarray(log_effect, dtype=float) - factor * ends)
 
 
 def compare_groups(records, alpha=0.05, correction="bh"):

@@ -6,12 +6,13 @@ They do better at finding that groups differ; the spectra say where and when a n
 import numpy as np
 import pandas as pd
 
+from autospec.statistics.multiplicity import adjust
 from autospec.statistics.ranks import counts_at_least, monte_carlo_interval
 
 _BLOCK = 2000
 
 
-def compare_inputs(reference, other, swaps):
+def compare_inputs(reference, other, swaps, correction="bh"):
     """Test the paired people's inputs.
 
     Parameters
@@ -21,11 +22,12 @@ def compare_inputs(reference, other, swaps):
         (pairs, time, components) as in `describe_series`; images are flattened.
     swaps : ndarray of bool, shape (labelings, pairs)
         Row 0 the truth; as from `autospec.data.pairing.draw_swaps`.
+    correction : {"bh", "by", "holm"}
 
     Returns
     -------
     DataFrame
-        `name`, `value`, `p` by rank among labelings, its interval `p_low`, `p_high`, and `P`:
+        `name`, `value`, `p` by rank among labelings, its interval `p_low`, `p_high`, `q` over the three, and `P`:
         `largest_t` (paired, over features), `largest_log_variance_ratio` (over features) and
         `covariance_distance` (Frobenius norm of the difference of the two groups' covariances of
         features over their pooled standard deviation). Constant features are left out.
@@ -51,7 +53,9 @@ def compare_inputs(reference, other, swaps):
         count = counts_at_least(value)[0]
         low, high = monte_carlo_interval(count, len(swaps))
         rows.append((name, value[0], count / len(swaps), float(low), float(high), len(swaps)))
-    return pd.DataFrame(rows, columns=["name", "value", "p", "p_low", "p_high", "P"])
+    table = pd.DataFrame(rows, columns=["name", "value", "p", "p_low", "p_high", "P"])
+    table.insert(5, "q", adjust(table["p"], correction))
+    return table
 
 
 def describe_series(series):
