@@ -189,6 +189,10 @@ SCANS = {"source": "fmri", "path": "here", "groups": {"control": ["a"], "patient
     "options, said",
     [
         ({"atlas": "a.nii", "ica": {}}, "datasets.brains: found both 'atlas' and 'ica'"),
+        ({"ica": {"people": "training"}}, "datasets.brains.ica.people: found 'training', but every seed has a split"),
+        ({"ica": {"people": "training", "scans": "*.nii"}}, "datasets.brains.ica: found both `people: training` and"),
+        ({"ica": {"people": "all"}}, "datasets.brains.ica.people: found 'all', wanted a number of people or 'traini"),
+        ({"ica": {"people": 1}}, "datasets.brains.ica.people: found 1, wanted 2 or more"),
         ({"load_confounds": {}}, "datasets.brains: slow drifts are removed twice"),
         ({"load_confounds": {"strategy": ["motion", "high_pass"]}}, "slow drifts are removed twice"),
         ({"load_confounds": {"strategy": ["motion"]}, "confounds": None}, "there are no confounds to load"),

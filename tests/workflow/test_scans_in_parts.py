@@ -11,6 +11,7 @@ from autospec.configuration import complete
 from autospec.data import fmri
 from autospec.data.dataset import read_dataset
 from autospec.data.simulate_fmri import write_cohort
+from autospec.tables import read_tsv
 
 CONFIG = {
     "datasets": {
@@ -49,6 +50,7 @@ def test_the_plan_is_complete_before_anything_runs(run, jobs):
     assert jobs(run("-n")) == {"extract": 3, "preprocess": 1}
     planned = jobs(run("-n", ica={"components": 5, "people": 2}))
     assert planned == {"estimate_components": 1, "extract": 3, "preprocess": 1}
+    assert "found 'training', but every seed has a split" in run("-n", ica={"people": "training"}, check=False)
 
 
 @pytest.mark.slow
@@ -62,6 +64,26 @@ def test_the_parts_together_give_what_one_job_gives_and_are_kept_when_cleaning_c
     assert read == [2, 3, 3]
     assert jobs(run("-n", high_pass=0.02, windows={"length": 40, "stride": 20})) == {"preprocess": 1}
     assert jobs(run("-n", confound_columns=["csf"])) == {"extract": 3, "preprocess": 1}
+
+
+@pytest.mark.slow
+def test_maps_estimated_on_the_training_people_of_a_fixed_split_come_before_pairs_and_fit_them(
+    repository, snakemake, jobs, folder
+):
+    options = CONFIG["datasets"]["rest"] | {"ica": {"components": 3, "people": "training", "mask": "brain_mask.nii.gz"}}
+    config = CONFIG | {"output": "results/fixed", "datasets": {"rest": options}, "training": {"fixed": ["split"]}}
+    (folder / "fixed.yaml").write_text(yaml.safe_dump(config))
+    made = "results/fixed/preprocessed/rest"
+    arguments = (repository, folder, f"{made}/splits.tsv", "--configfile", "fixed.yaml")
+    planned = {"estimate_components": 1, "extract": 3, "preprocess": 1, "pair": 1, "split": 1}
+    assert jobs(snakemake(*arguments, "-n").stdout) == planned
+    snakemake(*arguments, "--cores", "2")
+    pairs, splits = read_tsv(folder / made / "pairs.tsv"), read_tsv(folder / made / "splits.tsv")
+    trained = pairs.loc[pairs["pair"].isin(splits.loc[splits["part"] == "train", "pair"]), "subject"]
+    scans = read_tsv(folder / made / "component_scans.tsv")
+    assert set(scans["person"]) == set(trained) and set(splits["seed"]) == {0}
+    assert [scan.split("/")[0] for scan in scans["scan"]] == scans["person"].tolist()
+    assert read_dataset(folder / made / "data.parquet").values.shape == (8, 120, 3)
 
 
 @pytest.mark.slow

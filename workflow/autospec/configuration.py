@@ -60,12 +60,12 @@ def complete(config: dict, schema: dict | None = None) -> dict:
     """
     schema = schema or read_schema()
     config = fill(copy.deepcopy(config), schema, schema, "configuration")
-    _check_datasets(config["datasets"])
+    _check_datasets(config["datasets"], config["training"]["fixed"])
     _check_comparisons(config)
     return config
 
 
-def _check_datasets(datasets: dict) -> None:
+def _check_datasets(datasets: dict, fixed: list[str]) -> None:
     for name, dataset in datasets.items():
         place = f"datasets.{name}"
         if "download" in dataset and "path" not in dataset:
@@ -77,7 +77,7 @@ def _check_datasets(datasets: dict) -> None:
                 "`simulate` for a simulated cohort."
             )
         if dataset["source"] == "fmri":
-            _check_scans(place, dataset)
+            _check_scans(place, dataset, fixed)
         for group in dataset["groups"]:
             if group in NOT_GROUPS:
                 raise InputError(
@@ -92,9 +92,18 @@ def _check_datasets(datasets: dict) -> None:
             )
 
 
-def _check_scans(place: str, dataset: dict) -> None:
+def _check_scans(place: str, dataset: dict, fixed: list[str]) -> None:
     if "atlas" in dataset and "ica" in dataset:
         raise InputError(f"{place}: found both 'atlas' and 'ica', wanted one of them. Remove the other.")
+    if dataset.get("ica", {}).get("people") == "training":
+        if "scans" in dataset["ica"]:
+            raise InputError(f"{place}.ica: found both `people: training` and 'scans', wanted one. Remove the other.")
+        if "split" not in fixed:
+            raise InputError(
+                f"{place}.ica.people: found 'training', but every seed has a split of its own, so that the training "
+                "people of one are test people of another. Add `training: {fixed: [split]}`, or give a number of "
+                "people, who are then left out."
+            )
     strategy = dataset.get("load_confounds", {}).get("strategy", ["high_pass"])
     if "load_confounds" in dataset and dataset["confounds"] is None:
         raise InputError(f"{place}.load_confounds: there are no confounds to load: `confounds` is null.")

@@ -139,6 +139,15 @@ def what_is_read(dataset: dict) -> dict:
     return options
 
 
+def what_decides_training(config: dict, name: str) -> dict | None:
+    """What decides who is trained on, where component maps are estimated on these people; elsewhere None."""
+    dataset = config["datasets"][name]
+    if dataset.get("ica", {}).get("people") != "training":
+        return None
+    share = config["training"]["test_share"]
+    return {"matching": dataset["matching"], "crop": dataset["crop"], "test_share": share}
+
+
 def what_is_extracted(dataset: dict) -> dict:
     """The options that decide what is taken from 4-d scans: another way of cleaning takes nothing again."""
     return {name: value for name, value in what_is_read(dataset).items() if name not in CLEANING}

@@ -18,6 +18,7 @@ SCHEMA_FILE = Path(__file__).parents[1] / "schemas" / "config.schema.yaml"
 PATTERNS = {
     "^[A-Za-z0-9_]+$": "wanted letters, digits and underscores alone",
     "\\{subject\\}": "wanted {subject} in it",
+    "^training$": "wanted a number of people or 'training'",
 }
 
 

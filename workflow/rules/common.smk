@@ -170,6 +170,12 @@ def estimated_maps(wildcards):
     return f"{PREPARED}/component_maps.nii.gz" if "ica" in config["datasets"][wildcards.dataset] else []
 
 
+def trained_scans(wildcards):
+    """Whose scans the component maps are estimated on, where these are people whom networks are trained on."""
+    training = inputs.what_decides_training(config, wildcards.dataset)
+    return [] if training is None else f"{PREPARED}/component_scans.tsv"
+
+
 def component_image(wildcards):
     """The component maps or the atlas of a run's data set; None where it names none.
 

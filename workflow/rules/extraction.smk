@@ -3,7 +3,8 @@
 
 rule estimate_components:
     """Estimate component maps by a group ICA (CanICA: Varoquaux et al. 2010,
-    doi:10.1016/j.neuroimage.2010.02.010) on people who are then left out."""
+    doi:10.1016/j.neuroimage.2010.02.010) on people who are then left out, or on those whom networks are trained on.
+    """
     input:
         raw=raw,
         downloaded=downloaded,
@@ -25,6 +26,7 @@ rule estimate_components:
     params:
         path=lambda wildcards: PATHS[wildcards.dataset],
         options=lambda wildcards: inputs.what_is_extracted(config["datasets"][wildcards.dataset]),
+        training=lambda wildcards: inputs.what_decides_training(config, wildcards.dataset),
         fingerprint=fingerprint,
     script:
         "../scripts/estimate_components.py"

@@ -61,10 +61,11 @@ rule pair:
 
 
 rule split:
-    """Give whole pairs to training or test, each site in its share, for every seed."""
+    """Give whole pairs to training or test, each site in its share, for every seed (or once, where that is fixed)."""
     input:
         pairs=f"{PREPARED}/pairs.tsv",
         data=f"{PREPARED}/data.parquet",
+        trained=trained_scans,
         library=library("scripts/split.py"),
     output:
         splits=f"{PREPARED}/splits.tsv",
@@ -79,7 +80,7 @@ rule split:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        seeds=SEEDS,
+        seeds=SEEDS[:1] if "split" in config["training"]["fixed"] else SEEDS,
         test_share=config["training"]["test_share"],
     script:
         "../scripts/split.py"

@@ -61,7 +61,7 @@ def find_cohort(options: Mapping, folder: Path) -> Cohort:
     labels = labels_in_question(scans, outside["label"])
     people, unmatched = match_people(people, labels, options.get("missing_subjects", "error"), folder)
     estimated_on = []
-    if options.get("ica"):
+    if options.get("ica") and options["ica"].get("people") != group_ica.TRAINING:
         persons = people.get("person", people["subject"])
         estimated_on = group_ica.choose(options["ica"], folder, people["subject"].map(scans).groupby(persons).agg(list))
         paths = {path.resolve() for path in estimated_on}
@@ -129,6 +129,8 @@ def _components(options, folder, cohort, maps) -> Callable[[nib.Nifti1Image], Co
     """Give what a scan's time courses are taken of, of the first scan's names; the latest grids are kept."""
     resample, made, names = options.get("resample_maps", False), [], None
     image = None
+    if options.get("ica") and not cohort.estimated_on and maps is None:
+        raise ValueError("maps that are estimated on training people have to be given: see training_people")
     if options.get("ica") and not options.get("atlas") and maps is None:
         image, _ = group_ica.estimate(options["ica"], folder, cohort.estimated_on)
 
@@ -166,6 +168,11 @@ def _read_scan(subject, cohort, components_on, options, folder) -> tuple[Recordi
         row |= {"usable_volumes": recording.volumes(), "mean_fd": confounds.mean_fd}
     columns = ("subject", "volumes", "usable_volumes", "repetition_time", "mean_fd", "tsnr", "coverage")
     return recording, {name: row[name] for name in (*columns, "constant_components")}
+
+
+def with_motion(people: pd.DataFrame, mean_fd: np.ndarray) -> pd.DataFrame:
+    """Give people their mean frame-wise displacement (mm) as `motion`, if they have none and all are known."""
+    return people if "motion" in people or np.isnan(mean_fd).any() else people.assign(motion=mean_fd)
 
 
 def refuse_times(path: str | Path, row: Mapping, first: Mapping) -> None:

@@ -8,7 +8,7 @@ import pandas as pd
 from autospec.data.assemble import assemble
 from autospec.data.dataset import Dataset
 from autospec.data.extracted import Extracted, read_extracted
-from autospec.data.extraction import extract_part, find_cohort, refuse_times
+from autospec.data.extraction import extract_part, find_cohort, refuse_times, with_motion
 from autospec.data.participants import dropped_table
 from autospec.data.scans import same_time
 from autospec.errors import InputError
@@ -52,10 +52,8 @@ def read(
     cohort = find_cohort(options, folder)
     pieces = [read_extracted(part) for part in parts] or [extract_part(options, folder)]
     extracted = _joined(pieces, cohort.people["subject"], folder)
-    people = cohort.people
     qc = pd.DataFrame(extracted.measures)
-    if "motion" not in people and qc["mean_fd"].notna().all():
-        people = people.assign(motion=qc["mean_fd"].to_numpy())
+    people = with_motion(cohort.people, qc["mean_fd"].to_numpy())
     lost = dropped_table("feature", extracted.lost, "the region has no voxel on the scans' grid")
     values, people, features, left_out = assemble(
         extracted.recordings, people, extracted.features, options, qc["repetition_time"].iloc[0], folder

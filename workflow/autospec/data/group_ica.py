@@ -1,8 +1,8 @@
-"""Component maps estimated on other people's scans by a group ICA (nilearn's CanICA).
+"""Component maps estimated by a group ICA (nilearn's CanICA).
 
-Varoquaux et al. 2010, NeuroImage 51, 288-299. Whoever the maps are estimated on is left out of the data set,
-so that nobody a network is trained or tested on had a part in them, and neither had any group: the people are
-drawn at random, or named by a pattern of files.
+Varoquaux et al. 2010, NeuroImage 51, 288-299. Nobody whom a network is tested on has a part in them. Either other
+people are drawn at random, or named by a pattern of files, and left out of the data set, so that neither has any
+group; or it is the training people of the one split that all seeds share (`training_people`), whole pairs.
 """
 
 import gzip
@@ -20,6 +20,8 @@ from autospec.data.scans import check_4d, grid, load, same_grid
 from autospec.errors import InputError
 from autospec.tables import atomic_path
 
+#: In place of a number of people: those whom networks are trained on.
+TRAINING = "training"
 _FEWEST = 2
 
 

@@ -55,6 +55,31 @@ def split_pairs(pairs, people, seeds, test_share):
     return pd.concat(frames, ignore_index=True)
 
 
+def check_untested(splits: pd.DataFrame, pairs: pd.DataFrame, people: pd.DataFrame, persons: pd.Series) -> None:
+    """Refuse splits that test somebody whom component maps were estimated on.
+
+    Parameters
+    ----------
+    splits : DataFrame
+        From `split_pairs`.
+    pairs, people : DataFrame
+        As it takes them; `people` with the column `person` besides.
+    persons : Series of str
+        Whom the maps were estimated on.
+
+    Raises
+    ------
+    InputError
+    """
+    tested = pairs.loc[pairs["pair"].isin(splits.loc[splits["part"] == "test", "pair"]), "subject"]
+    both = set(people.loc[people["subject"].isin(tested), "person"]) & set(persons)
+    if both:
+        raise InputError(
+            f"group ICA: {len(both)} people whom the component maps were estimated on are in the test part of a split. "
+            "Make the maps again (snakemake --forcerun estimate_components)."
+        )
+
+
 def _sites(pairs, people):
     """The site of each match; where its two people come from two sites, both, in alphabetical order."""
     if "site" not in people:

@@ -100,7 +100,9 @@ def _source(options: Mapping) -> list[str]:
         steps.append("Morphometric measures are FreeSurfer's (Fischl 2012).")
     if source == "fmri":
         if options.get("ica"):
-            steps.append("Component maps were estimated by a group ICA on people who were then left out.")
+            training = options["ica"].get("people") == "training"
+            whom = "the people whom networks were trained on" if training else "people who were then left out"
+            steps.append(f"Component maps were estimated by a group ICA on {whom}.")
         regions = "the regions of an atlas" if options.get("atlas") else "component maps by dual regression"
         steps.append(f"Time courses of {regions} were taken from preprocessed scans (nilearn, Abraham et al. 2014).")
         if options.get("confounds"):
