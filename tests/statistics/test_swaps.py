@@ -85,7 +85,8 @@ def test_all_p_values_agree_with_full_enumeration_by_plain_loops(make_run, seed)
         assert row.p == count_by_hand(comparison[key], 0) / labelings
         if row.statistic == "spectral_ratio":
             assert row.effect == pytest.approx(np.exp(x[key][0]), rel=1e-5)
-    np.testing.assert_allclose(cells["q"], stats.false_discovery_control(cells["p"]))
+    spectral = cells[cells["statistic"] != "group_loss"]
+    np.testing.assert_allclose(spectral["q"], stats.false_discovery_control(spectral["p"]))
 
     family = {}
     for row in layers.itertuples():
@@ -99,8 +100,14 @@ def test_all_p_values_agree_with_full_enumeration_by_plain_loops(make_run, seed)
             reached = sum(1 for value in maximum if value >= comparison[key][0] - 1e-5) / labelings
             found = cells[(cells["statistic"] == key[0]) & (cells["layer"] == key[1]) & (cells["index"] == key[2])]
             assert found["p_within_layer"].item() == reached
-    np.testing.assert_allclose(layers["q"], stats.false_discovery_control(layers["p"]))
+    spectral = layers[layers["statistic"] != "group_loss"]
+    np.testing.assert_allclose(spectral["q"], stats.false_discovery_control(spectral["p"]))
     assert len(family) == 5
+    for table in (cells, layers):
+        loss = table[table["statistic"] == "group_loss"]
+        assert loss["p"].notna().all() and loss["q"].isna().all() and len(loss) == 1
+    assert "12 cells (statistic, layer and index)" in overall["family"]
+    assert "their 4 layers and statistics" in overall["family"]
 
     ratio, difference, loss = "spectral_ratio", "gradient_difference", "group_loss"
     found = {(name,): overall["statistics"][name]["p"] for name in (ratio, difference, loss)}
@@ -203,6 +210,31 @@ def test_a_loss_that_differs_alone_holds_no_claim_and_spectra_that_differ_do(mak
     assert overall["spectra"]["p"] == 0.01
     row = judge_claims([(overall | {"pairs": 12}, layers)], [], []).set_index(["claim", "model"]).loc["C4", "mlp"]
     assert row["status"] == "held" and row["where"].endswith("spectral ratio")
+
+
+def test_what_the_loss_does_moves_nothing_that_is_said_of_the_spectra(make_run):
+    """From labelings to the claims: the same gradients, with losses that differ and with losses that do not."""
+    swaps = np.random.default_rng(0).random((100, 12)) < 0.5
+    swaps[0] = False
+    run = random_run(5, swaps, pairs=12)
+    run["gradients"]["encoder.0"][:, 1] *= 1.3
+    tables = {}
+    for name, losses in (("alike", run["losses"]), ("differ", run["losses"] + np.array([0.0, 100.0])[:, None])):
+        cells, layers, overall = compare_groups(dict([make_run(name, run | {"losses": losses})]))
+        claims = judge_claims([(overall, layers)], [], [])
+        loss = cells["statistic"] == "group_loss"
+        assert not cells.loc[loss, "significant"].any()
+        tables[name] = (
+            cells[~loss],
+            layers[layers["statistic"] != "group_loss"],
+            claims[claims["claim"] == "C5"],
+            claims[claims["claim"] == "C4"].drop(columns="note"),
+        )
+        tables[name, "p"] = overall["statistics"]["group_loss"]["p"]
+    assert tables["alike", "p"] > 0.2 and tables["differ", "p"] == 0.01
+    for one, other in zip(tables["alike"], tables["differ"], strict=True):
+        assert len(one)
+        pd.testing.assert_frame_equal(one, other)
 
 
 def test_the_truth_counts_in_the_standard_deviation():

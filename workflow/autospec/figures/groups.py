@@ -238,7 +238,7 @@ def _note(cells: pd.DataFrame, stability: pd.DataFrame, summary: dict) -> str:
             f"p = {style.format_p(cell['p'])}."
         )
     lines.append(
-        f"Bold p: q ≤ {summary['alpha']:g} over layers and statistics. F: Frobenius norm. c, d: "
+        f"Bold p: q ≤ {summary['alpha']:g} over the layers of a and b. F: Frobenius norm. c, d: "
         f"{summary['seeds']} training(s) on the same people, so d says nothing about other people. "
         f"Family of d: {stability['family'].iloc[0]} (t corrected after Nadeau and Bengio)."
     )

@@ -17,8 +17,9 @@ from autospec.statistics.shared import shared_cells
 
 #: The statistics of the gradient spectra, which the claim about groups rests on.
 SPECTRAL = ("spectral_ratio", "gradient_difference")
-#: The groups' mean loss is the yardstick beside them: a network may fit one group worse with the same spectra.
-STATISTICS = (*SPECTRAL, "group_loss")
+#: The groups' mean loss stands beside them: a network may fit one group worse with the same spectra.
+YARDSTICK = "group_loss"
+STATISTICS = (*SPECTRAL, YARDSTICK)
 
 _FLOOR = 1e-6
 TINY = 1e-30
@@ -57,7 +58,7 @@ def cell_values(labelings):
     columns.append((labelings.loss_other - labelings.loss_reference).mean(axis=0)[:, None])
     means = [np.maximum(loss[:, 0].mean(), TINY) for loss in (labelings.loss_other, labelings.loss_reference)]
     log_effects.append(np.log(means[:1]) - np.log(means[1:]))
-    keys.append(("group_loss", "", -1, 0))
+    keys.append((YARDSTICK, "", -1, 0))
     cells = pd.DataFrame(keys, columns=_KEY)
     cells["log_effect"] = np.concatenate(log_effects)
     return cells, np.concatenate(columns, axis=1)
@@ -79,16 +80,17 @@ def swap_test(cells, x, alpha=0.05, correction="bh"):
     -------
     cells : DataFrame
         One row a usable cell, with `estimate`, `effect` (a ratio, see `cell_values`), `z`, `p` by
-        rank with its Monte-Carlo interval, `q` over all cells of all statistics, `significant`,
+        rank with its Monte-Carlo interval, `q` over all cells but the group loss, which is a yardstick with a p and
+        no q (NaN), `significant`,
         `p_within_layer`: how often the layer's largest |z| reaches this cell's, `null_low` and
         `null_high`, between which the middle 95 % of the labelings have their estimate, and the 95 % interval of the
         effect, `effect_low` to `effect_high`: the effects by which the other group's values could be multiplied for
         the truth to lie in that middle (the test turned round, for an effect that shifts and does not spread).
     layers : DataFrame
         One row a statistic and layer: `cells`, how many were `dropped` (constant over labelings or
-        not finite, for all labelings alike), p of the largest |z| over indices, q over these rows. Of the index
-        with the largest |z|, `strongest_index`, its `z` and its `effect` with the interval, which tells nothing of
-        the choice of that index. p is NaN where no cell is usable.
+        not finite, for all labelings alike), p of the largest |z| over indices, q over these rows but the group
+        loss's. Of the index with the largest |z|, `strongest_index`, its `z` and its `effect` with the interval, which
+        tells nothing of the choice of that index. p is NaN where no cell is usable.
     overall : dict
         Each p is that of the smallest layer p (min-p), ranked among the smallest layer p of every
         labeling, ties by the next smallest: under `statistics` of each statistic, under `spectra` of
@@ -111,7 +113,7 @@ def swap_test(cells, x, alpha=0.05, correction="bh"):
     tested["null_low"], tested["null_high"] = np.quantile(x, [0.025, 0.975], axis=0)
     # A difference of losses is brought to the logarithm of their ratio by the factor between the two.
     factor = np.where(x[0] == 0, np.nan, log_effect / np.where(x[0] == 0, 1.0, x[0]))
-    factor = np.where(cells["statistic"] == "group_loss", factor, 1.0)
+    factor = np.where(cells["statistic"] == YARDSTICK, factor, 1.0)
     tested["effect_low"], tested["effect_high"] = effect_interval(x, log_effect, factor)
 
     family, rows, within = [], [], np.full(len(cells), np.nan)
@@ -134,11 +136,11 @@ def swap_test(cells, x, alpha=0.05, correction="bh"):
         rows.append(row)
     names = ["p", "p_low", "p_high", "strongest_index", "z", "effect", "effect_low", "effect_high"]
     layers = pd.DataFrame(rows).reindex(columns=["statistic", "layer", "depth", "cells", "dropped", *names])
-    layers.insert(8, "q", adjust(layers["p"], correction))
+    layers.insert(8, "q", _adjust_all_but_the_yardstick(layers, correction))
 
     tested["p_within_layer"] = within
     tested = tested[usable].reset_index(drop=True)
-    tested.insert(10, "q", adjust(tested["p"], correction))
+    tested.insert(10, "q", _adjust_all_but_the_yardstick(tested, correction))
     tested.insert(11, "significant", tested["q"] <= alpha)
 
     counts = np.array(family).reshape(-1, labelings)
@@ -205,7 +207,7 @@ def compare_groups(records, alpha=0.05, correction="bh"):
     for table in (cells, layers):
         table["labelings"], table["n_seeds"] = len(x), len(finished)
     exact = not first["labels_used"]
-    members = int((layers["p"].notna() & layers["statistic"].isin(SPECTRAL)).sum())
+    members = int(layers["q"].notna().sum())
     dropped = int(layers["dropped"].sum())
     if dropped:
         logging.info("%d cells are constant over labelings and are dropped for all labelings alike", dropped)
@@ -226,9 +228,9 @@ def compare_groups(records, alpha=0.05, correction="bh"):
             "correction": correction,
             "exact": exact,
             "caution": _CAUTION if exact else _DESCRIPTIVE,
-            "family": f"{len(cells)} cells (statistic, layer and index) of this run, corrected by "
-            f"{correction.upper()}; {members} layers and statistics of the gradient spectra for their p "
-            "(min-p over the same swaps)",
+            "family": f"{cells['q'].count()} cells (statistic, layer and index) of the gradient spectra of this run, "
+            f"corrected by {correction.upper()}; their {members} layers and statistics, for the layers' q and the p "
+            "of the whole (min-p over the same swaps)",
         },
     )
 
@@ -282,6 +284,11 @@ _DESCRIPTIVE = (
     "Descriptive only: the labels were used in training, so a relabelling would have trained another network. "
     "These ranks are no p-values of a test of groups."
 )
+
+
+def _adjust_all_but_the_yardstick(table, correction):
+    """q, which the loss has no part in: what it does must not move what is said of the spectra."""
+    return adjust(table["p"].where(table["statistic"] != YARDSTICK), correction)
 
 
 def log_floored(singular_values):
