@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autospec.data.splits import split_pairs
+from autospec.data.splits import pairs_somewhere_kept, split_pairs
 from autospec.errors import InputError
 
 
@@ -92,3 +92,9 @@ def test_three_pairs_are_refused():
 def test_a_share_that_is_no_share_is_refused():
     with pytest.raises(InputError, match=r"test_share is 1.0, wanted a number between 0 and 1"):
         split_pairs(*make(10, 1), [0], 1.0)
+
+
+def test_pairs_that_every_training_left_out_are_gone_and_others_stay():
+    pairs, _ = make(5, 1)
+    assert pairs_somewhere_kept(pairs, [[1, 3], [3, 4], [0, 3]])["pair"].tolist() == [0, 0, 1, 1, 2, 2, 4, 4]
+    pd.testing.assert_frame_equal(pairs_somewhere_kept(pairs, [[1], []]), pairs)

@@ -25,6 +25,7 @@ def record(**changes):
         "labels_used": False,
         "simulated": True,
         "n": {"train": {"control": 8, "patient": 8}, "test": {"control": 2, "patient": 2}},
+        "left_out": {"features": [], "pairs": []},
         "measured": {"wall_seconds": 4.0, "spectra_seconds": 1.0},
     } | changes
 

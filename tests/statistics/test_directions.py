@@ -21,7 +21,7 @@ def made_run(folder, vectors, shares, seed, status="finished", model="mlp", left
     other = [row | {"side": "left", "vector": row["vector"][:2]} for row in rows]
     write_parquet(pa.Table.from_pylist([*rows, *other], schema=DIRECTIONS), folder / "directions.parquet")
     record = {"status": status, "seed": seed, "groups": ["control", "patient"], "model": model}
-    return folder, record | {"left_out": {"features": list(left_out), "pairs": 0}}
+    return folder, record | {"left_out": {"features": list(left_out), "pairs": []}}
 
 
 def random_run(folder, seed, common, noise=0.5, inputs=6, **changes):

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 
 from autospec.data.dataset import Dataset, write_dataset
 from autospec.data.pairing import draw_swaps
@@ -65,7 +66,12 @@ def test_from_a_data_set_to_the_table_of_claims(run_script, make_run, tmp_path, 
     made = {name: f"{name}.tsv" for name in ("pairs", "balance", "unpaired")}
     paired = run_script("pair", {"matching": matching}, made, data=data)
     split = run_script(
-        "split", {"seeds": [0, 1, 2], "test_share": 0.2}, {"splits": "splits.tsv"}, data=data, pairs=paired["pairs"]
+        "split",
+        {"seeds": [0, 1, 2], "test_share": 0.2},
+        {"splits": "splits.tsv"},
+        data=data,
+        pairs=paired["pairs"],
+        trained=[],
     )
     pairs = read_tsv(paired["pairs"], dtype={"subject": str})
     count = pairs["pair"].nunique()
@@ -95,7 +101,9 @@ def test_from_a_data_set_to_the_table_of_claims(run_script, make_run, tmp_path, 
                 "swaps": swaps,
             }
             spectra = {"curves": curves, "epochs": (1, 2)}
+            # Every training left the first pair out, and one other each.
             changes = {"task": task, "seed": seed, "simulated": simulated}
+            changes["left_out"] = {"features": [], "pairs": [0, 1 + seed]}
             folder, _ = make_run(f"{task}/seed-{seed}", labelings, spectra, **changes)
             records.setdefault(task, []).append(str(folder / "run.json"))
     names = {name: f"{name}.tsv" for name in ("cells", "epochs", "layers", "summaries", "stability", "yardsticks")}
@@ -108,10 +116,14 @@ def test_from_a_data_set_to_the_table_of_claims(run_script, make_run, tmp_path, 
         pairs=paired["pairs"],
     )
     overall = read_json(tested["overall"])
-    assert (overall["pairs"], overall["seeds"], overall["labelings"]) == (count, 3, 40)
+    assert (overall["pairs"], overall["seeds"], overall["labelings"]) == (count - 1, 3, 40)
     assert len(read_tsv(tested["cells"])) == 3 + 4 + 1
     assert len(read_tsv(tested["yardsticks"])) == 3 and len(read_tsv(tested["summaries"])) == 5
-    assert all((read_tsv(tested[name])["n_pairs"] == count).all() for name in names)
+    assert all((read_tsv(tested[name])["n_pairs"] == count - 1).all() for name in names)
+    sides = [pairs[(pairs["group"] == group) & (pairs["pair"] > 0)]["subject"] for group in ("control", "patient")]
+    t = scipy.stats.ttest_rel(*(values[[people["subject"].tolist().index(one) for one in side]] for side in sides))
+    largest = read_tsv(tested["yardsticks"]).set_index("name").at["largest_t", "value"]
+    assert largest == pytest.approx(np.abs(t.statistic).max(), rel=1e-5)
     assert all((read_tsv(tested[name])["simulated"] == simulated).all() for name in names)
     assert all((read_tsv(tested[name])["exact"] == overall["exact"]).all() for name in names)
     options = {name: STATISTICS[name] for name in ("indices", "alpha", "correction")}

@@ -8,7 +8,7 @@ from autospec.training.listing import list_runs
 RECORD = {
     "dataset": "made", "model": "mlp", "task": "classification", "activation": "relu", "shape": "wide", "seed": 3,
     "status": "finished", "simulated": True, "parameters": 123, "epochs": 2, "classes": ["a", "b", "c"],
-    "device": "cpu", "left_out": {"features": ["f1", "f2"], "pairs": 5},
+    "device": "cpu", "left_out": {"features": ["f1", "f2"], "pairs": [0, 2, 3, 7, 9]},
     "measured": {"wall_seconds": 8.0, "spectra_seconds": 2.0, "labelings_seconds": 3.0, "peak_memory_mb": 456},
 }  # fmt: skip
 

@@ -14,6 +14,6 @@ with job(snakemake):
     pairs = read_tsv(snakemake.input.pairs, dtype={"subject": str})
     people = read_dataset(snakemake.input.data).people
     splits = split_pairs(pairs, people, snakemake.params.seeds, snakemake.params.test_share)
-    if snakemake.input.get("trained"):
+    if snakemake.input.trained:
         check_untested(splits, pairs, people, read_tsv(snakemake.input.trained, dtype={"person": str})["person"])
     write_tsv(splits, snakemake.output.splits)

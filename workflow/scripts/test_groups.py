@@ -7,8 +7,11 @@ sys.path.insert(0, str(Path(snakemake.scriptdir).parent))
 from autospec.jobs import job
 
 with job(snakemake):
+    import numpy as np
+
     from autospec.data.dataset import read_dataset
     from autospec.data.pairing import draw_swaps, paired_values
+    from autospec.data.splits import pairs_somewhere_kept
     from autospec.statistics.epochs import compare_epochs
     from autospec.statistics.stability import stability_over_trainings
     from autospec.statistics.swaps import compare_groups
@@ -23,10 +26,11 @@ with job(snakemake):
 
     cells, layers, overall = compare_groups(records, **level)
     stability = stability_over_trainings(records, options["indices"], **level)
-    reference, other = paired_values(read_dataset(snakemake.input.data), pairs)
     swaps = draw_swaps(pairs, options["labelings"], options["labelings_seed"])
-    yardsticks = compare_inputs(reference, other, swaps, options["correction"])
-    matches = pairs["match"].nunique()
+    kept = pairs_somewhere_kept(pairs, [record["left_out"]["pairs"] for record in records.values()])
+    reference, other = paired_values(read_dataset(snakemake.input.data), kept)
+    yardsticks = compare_inputs(reference, other, swaps[:, np.unique(kept["pair"])], options["correction"])
+    matches = kept["match"].nunique()
     tables = {
         "cells": cells,
         "epochs": compare_epochs(records, options["alpha"]),

@@ -1,5 +1,7 @@
 """Which pairs a model is trained on and which it is tested on."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 
@@ -78,6 +80,24 @@ def check_untested(splits: pd.DataFrame, pairs: pd.DataFrame, people: pd.DataFra
             f"group ICA: {len(both)} people whom the component maps were estimated on are in the test part of a split. "
             "Make the maps again (snakemake --forcerun estimate_components)."
         )
+
+
+def pairs_somewhere_kept(pairs: pd.DataFrame, left_out: Iterable[Iterable[int]]) -> pd.DataFrame:
+    """Take out the pairs that every training left out, so that tests of inputs are of the people that networks saw.
+
+    Parameters
+    ----------
+    pairs : DataFrame
+        From `pair_people`.
+    left_out : iterable of iterable of int
+        The numbers of the pairs that each training left out.
+
+    Returns
+    -------
+    DataFrame
+        Rows of `pairs`.
+    """
+    return pairs[~pairs["pair"].isin(set.intersection(*map(set, left_out)))]
 
 
 def _sites(pairs, people):

@@ -35,7 +35,7 @@ def _row(path: Path) -> dict:
     measured, classify = record["measured"], record["task"] == "classification"
     seconds = measured["wall_seconds"]
     row = {name: record[name] for name in (*IDENTITY, "status", "simulated", "parameters", "epochs")}
-    row |= {"features_left_out": len(record["left_out"]["features"]), "pairs_left_out": record["left_out"]["pairs"]}
+    row |= {f"{kind}_left_out": len(record["left_out"][kind]) for kind in ("features", "pairs")}
     row["seconds"] = seconds
     for part in ("spectra", "labelings"):
         row[f"{part}_share"] = round(measured[f"{part}_seconds"] / seconds, 3) if seconds else None

@@ -38,8 +38,8 @@ class Prepared:
         of labels would change.
     features_left_out : list of str
         Features of a table that are the same in all training people, components that are zero in one of them.
-    pairs_left_out : int
-        Pairs of both parts in which somebody is an outlier among the training people.
+    pairs_left_out : list of int
+        Pairs of the data set, of both parts, in which somebody is an outlier among the training people.
     """
 
     values: dict[str, np.ndarray]
@@ -49,7 +49,7 @@ class Prepared:
     classes: list[str]
     labels_used: bool
     features_left_out: list[str] = dataclasses.field(default_factory=list)
-    pairs_left_out: int = 0
+    pairs_left_out: list[int] = dataclasses.field(default_factory=list)
 
 
 def prepare(
@@ -119,7 +119,7 @@ def prepare(
         classes=classes,
         labels_used=bool((every_target[::2] != every_target[1::2]).any()),
         features_left_out=[name for name, kept in zip(dataset.features, varying, strict=True) if not kept],
-        pairs_left_out=len(unlikely),
+        pairs_left_out=sorted(unlikely),
     )
 
 
@@ -139,7 +139,7 @@ def _unlikely(dataset: Dataset, ordered: pd.DataFrame, position: pd.Series) -> s
     varying = _varying(values[trained])
     sizes = dataset.people["head_size"].to_numpy()[places] if "head_size" in dataset.people else None
     flags = flag_people(values[:, varying], sizes, values[trained][:, varying])["flag"].to_numpy()
-    return set(ordered["pair"][flags != ""])
+    return set(ordered["pair"][flags != ""].tolist())
 
 
 def _check_parts(dataset: Dataset, ordered: pd.DataFrame, left_out: int) -> None:
