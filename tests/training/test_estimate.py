@@ -93,3 +93,9 @@ def test_a_shipped_configuration_can_be_estimated_without_its_data(repository):
         # MNIST's size is known without its files.
         assert known == ("configured" if config["datasets"][name]["source"] == "mnist" else "assumed")
         assert people > 0 and len(sample) in (1, 2, 3)
+
+
+def test_scans_that_are_nowhere_yet_are_as_long_as_the_configuration_crops_them(repository):
+    config = configuration.read_configuration(repository / "config" / "paper.yaml")
+    assert config["datasets"]["cobre"]["crop"] == 60
+    assert estimate.form(config | {"output": "nowhere"}, "cobre") == (150, (60, 53), "assumed")

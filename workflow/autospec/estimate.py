@@ -49,7 +49,8 @@ def form(config: dict, name: str) -> tuple[int, tuple[int, ...], str]:
         return min(dataset.get("limit", people), people), sample, "configured"
     if "simulate" in dataset:
         return dataset["simulate"]["subjects"], SIMULATED[source], "configured"
-    return *ASSUMED.get(source, ASSUMED["timecourses"]), "assumed"
+    people, (first, *others) = ASSUMED.get(source, ASSUMED["timecourses"])
+    return people, (dataset.get("crop") or first, *others), "assumed"
 
 
 def measure(config: dict, run: dict, people: int, sample: tuple[int, ...]) -> dict:
