@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from matplotlib.collections import QuadMesh
@@ -234,7 +235,7 @@ def test_epochs_without_labelings_stay_grey_and_the_others_in_their_place(record
     assert [column for column in range(6) if not np.ma.getmaskarray(mesh)[:, column].all()] == [1, 4]
 
 
-def test_trajectories_are_means_over_seeds_with_the_interval_of_the_mean(drawings, records):
+def test_trajectories_are_means_over_seeds_with_their_range(drawings, records):
     figure, table = drawings["trajectories"]
     frame = rows(records["autoencoding"], "spectra")
     frame = frame[
@@ -242,16 +243,37 @@ def test_trajectories_are_means_over_seeds_with_the_interval_of_the_mean(drawing
     ]
     frame = frame[frame["epoch"] == 4].sort_values("seed")
     s = np.stack(list(frame["singular_values"])).astype(float)
-    cases = {"s2": np.log(s[:, 1]), "nuclear_norm": np.log(s.sum(axis=1))}
-    cases["stable_rank"] = (s**2).sum(axis=1) / s[:, 0] ** 2
+    cases = {"s2": s[:, 1], "nuclear_norm": s.sum(axis=1), "stable_rank": (s**2).sum(axis=1) / s[:, 0] ** 2}
     for name, values in cases.items():
         row = table.query("name == @name and layer == 'encoder.0.weight' and group == 'control' and epoch == 4").iloc[0]
-        limits = stats.t.interval(0.95, 2, values.mean(), stats.sem(values))
-        expected = np.array([values.mean(), *limits])
-        expected = expected if name == "stable_rank" else np.exp(expected)
-        np.testing.assert_allclose(row[["mean", "low", "high"]].astype(float), expected, rtol=1e-6)
+        mean = values.mean() if name == "stable_rank" else stats.gmean(values)
+        np.testing.assert_allclose(row[["mean", "low", "high"]].astype(float), [mean, values.min(), values.max()], 1e-6)
+        assert row["band"] == "range"
     line = next(line for line in figure.axes[1].lines if line.get_label() == "control")
-    assert line.get_ydata()[3] == pytest.approx(np.exp(cases["s2"].mean()), rel=1e-6)
+    assert line.get_ydata()[3] == pytest.approx(stats.gmean(cases["s2"]), rel=1e-6)
+    note = " ".join(text.get_text() for text in figure.texts).replace("\n", " ")
+    assert "bands: the range over trainings (an interval of the mean wants 4)" in note
+
+
+def test_a_wide_band_does_not_flatten_the_lines(records, tmp_path):
+    paths = []
+    for seed, path in enumerate(records["autoencoding"]):
+        folder = tmp_path / f"seed-{seed}"
+        shutil.copytree(path.parent, folder)
+        table = pq.read_table(folder / "spectra.parquet")
+        # One training's values are ten decades smaller.
+        frame = table.to_pandas()
+        frame["singular_values"] = [s * np.float32(1e-10 if seed == 1 else 1) for s in frame["singular_values"]]
+        smaller = pa.Table.from_pandas(frame, schema=table.schema, preserve_index=False)
+        pq.write_table(smaller, folder / "spectra.parquet")
+        paths.append(folder / "run.json")
+    figure, _ = draw_trajectories(paths)
+    for axis in figure.axes:
+        scale = np.log if axis.get_yscale() == "log" else np.asarray
+        heights = scale(np.concatenate([line.get_ydata() for line in axis.lines]))
+        low, high = scale(axis.get_ylim())
+        assert low <= heights.min() and heights.max() <= high
+        assert np.ptp(heights) > 0.3 * (high - low)
 
 
 def test_effects_of_groups_stand_over_the_middle_of_the_labelings(drawings, group_tables, records):

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+import statsmodels.api as sm
 from scipy import stats
 
 from autospec.figures.across import draw_across
@@ -46,8 +47,13 @@ def test_networks_stand_side_by_side_with_the_interval_of_the_mean(networks):
         values.append([ranks[frame["layer"] == f"encoder.{k}.weight"].mean() for k in (0, 2, 4)])
     np.testing.assert_allclose(line.get_ydata()[:3], np.mean(values, axis=0))
     first = table[(table["model"] == "mlp") & (table["name"] == "stable rank")].sort_values("depth").iloc[0]
-    low, high = stats.t.interval(0.95, 3, np.mean(values, axis=0)[0], stats.sem(np.array(values)[:, 0]))
-    assert (first["low"], first["high"]) == pytest.approx((low, high))
+    # A stable rank is at least 1: the interval is that of a gamma regression of what lies above, with a robust error.
+    beyond = np.array(values)[:, 0] - 1
+    fit = sm.GLM(beyond, np.ones(4), sm.families.Gamma(sm.families.links.Log())).fit(cov_type="HC0")
+    half = fit.bse[0] * np.sqrt(4 / 3) * stats.t.ppf(0.975, 3)
+    limits = 1 + np.exp([fit.params[0] - half, fit.params[0] + half])
+    assert (first["low"], first["high"]) == pytest.approx(tuple(limits)) and first["band"] == "95 % interval"
+    assert "bands: the 95 % interval of the mean over trainings." in words(figure)
     absent = next(line for line in figure.axes[2].lines if line.get_label() == "fmri")
     assert len(absent.get_ydata()) == 0
 

@@ -21,6 +21,8 @@ SUMMARIES = {
     ("stable_rank", 0): "stable rank",
     ("share", 1): "top share",
 }
+#: Between what each of them lies.
+BOUNDS = {"normalised effective rank": (0, 1), "stable rank": (1, np.inf), "top share": (0, 1)}
 #: Shares below this are rounding of float32 data; the axis ends here.
 SMALLEST_SHARE = 1e-8
 

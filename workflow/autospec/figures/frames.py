@@ -11,6 +11,10 @@ from scipy import stats
 
 from autospec.tables import read_json, read_runs
 
+#: With fewer trainings an interval of the mean is many times as wide as all that was seen, and the range is shown.
+FEWEST = 4
+INTERVAL, RANGE = "95 % interval", "range"
+
 
 def finished(records: Iterable[str | Path]) -> tuple[list[Path], list[dict]]:
     """Keep the runs that did not diverge.
@@ -79,7 +83,12 @@ def read_spectra(
 
 
 def over_seeds(
-    frame: pd.DataFrame, by: list[str], value: str = "value", log: bool = False, interval: bool = False
+    frame: pd.DataFrame,
+    by: list[str],
+    value: str = "value",
+    log: bool = False,
+    interval: bool = False,
+    bounds: tuple[float, float] = (-np.inf, np.inf),
 ) -> pd.DataFrame:
     """Summarise the trainings: their mean, and the lowest and the highest or an interval of the mean.
 
@@ -93,15 +102,18 @@ def over_seeds(
     by : list of str
     value : str
     log : bool
-        Take the geometric mean, which is the middle on a logarithmic axis (0 if any value is 0).
+        Take the geometric mean, which is the middle on a logarithmic axis (0 if any value is 0), and its interval.
     interval : bool
-        Make low and high the limits of the mean's 95 % interval (on the log scale if `log`) instead of the
-        range; not a number where there is one training, or a value of 0 on a logarithmic scale.
+        Where there are ``FEWEST`` trainings or more, make low and high the limits of the mean's 95 % interval; not
+        a number where a value is 0 and `log`. With fewer trainings they stay the range.
+    bounds : tuple of float
+        Between what the quantity lies: (0, 1) or (b, inf). The interval of the mean is then taken on the scale of
+        log((m - 0) / (1 - m)) or log(m - b), by the delta method, and stays within.
 
     Returns
     -------
     DataFrame
-        Columns of `by`, mean, low, high, seeds; in the order of `by`.
+        Columns of `by`, mean, low, high, seeds and, if `interval`, band (what low and high are); in the order of `by`.
     """
     grouped = frame.assign(_mean=np.log(np.maximum(frame[value], 0)) if log else frame[value]).groupby(
         by, sort=True
@@ -109,14 +121,45 @@ def over_seeds(
     summary = grouped.agg(
         mean=("_mean", "mean"), low=(value, "min"), high=(value, "max"), seeds=(value, "size")
     )
-    if interval:
+    enough = interval & (summary["seeds"] >= FEWEST)
+    if enough.any():
+        part = summary[enough]
         with np.errstate(invalid="ignore"):
-            half = grouped["_mean"].std() / np.sqrt(summary["seeds"]) * stats.t.ppf(0.975, summary["seeds"] - 1)
-        summary["low"], summary["high"] = summary["mean"] - half, summary["mean"] + half
+            half = grouped["_mean"].std()[enough] / np.sqrt(part["seeds"]) * stats.t.ppf(0.975, part["seeds"] - 1)
+        low, high = _within(part["mean"], half, bounds)
+        summary.loc[enough, "low"], summary.loc[enough, "high"] = (np.exp(low), np.exp(high)) if log else (low, high)
     if log:
-        names = ["mean", "low", "high"] if interval else ["mean"]
-        summary[names] = np.exp(summary[names])
+        summary["mean"] = np.exp(summary["mean"])
+    if interval:
+        summary["band"] = np.where(enough, INTERVAL, RANGE)
     return summary.reset_index()
+
+
+def _within(mean, half, bounds):
+    """The limits of a mean's interval of half a width, on the scale that keeps them within bounds."""
+    bottom, top = bounds
+    if np.isneginf(bottom):
+        return mean - half, mean + half
+    below, above = mean - bottom, top - mean
+    # d/dm of log(m - b) is 1 / (m - b), of log(m / (1 - m)) it is 1 / m + 1 / (1 - m). At a bound nothing varies.
+    inside = (below > 0) & (above > 0)
+    slope = 1 / below.where(inside) + (1 / above.where(inside) if np.isfinite(top) else 0.0)
+    factor = np.exp((half * slope).clip(upper=700.0))
+    if np.isposinf(top):
+        low, high = bottom + below / factor, bottom + below * factor
+    else:
+        low, high = (bottom + (top - bottom) / (1 + above / below.where(inside) * f) for f in (factor, 1 / factor))
+    return low.where(inside, mean), high.where(inside, mean)
+
+
+def bands_in_words(table: pd.DataFrame) -> str:
+    """Say what the bands of a table of `over_seeds` are: the range of few trainings, the interval of more."""
+    kinds = set(table["band"])
+    if kinds == {RANGE}:
+        return f"the range over trainings (an interval of the mean wants {FEWEST})"
+    if kinds == {INTERVAL}:
+        return "the 95 % interval of the mean over trainings"
+    return f"the 95 % interval of the mean over trainings, of fewer than {FEWEST} their range"
 
 
 def layers_in_order(frame: pd.DataFrame) -> list[str]:

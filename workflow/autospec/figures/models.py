@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from autospec.figures import style
-from autospec.figures.conditions import SUMMARIES, read_depths
-from autospec.figures.frames import diverged_words, over_seeds
+from autospec.figures.conditions import BOUNDS, SUMMARIES, read_depths
+from autospec.figures.frames import bands_in_words, diverged_words, over_seeds
 from autospec.statistics.claims import MODELS, share_of_spectra
 from autospec.tables import read_json
 
@@ -29,8 +29,8 @@ def draw_models(records: Iterable[str | Path]) -> tuple[Figure, pd.DataFrame]:
     -------
     figure : Figure
     table : DataFrame
-        Columns dataset, model, layer, depth, relative_depth, name (summary), mean, low, high (95 %
-        interval of the mean over seeds), seeds, diverged, simulated.
+        Columns dataset, model, layer, depth, relative_depth, name (summary), mean, low, high, band (what they
+        are: the 95 % interval of the mean or, of few seeds, their range), seeds, diverged, simulated.
     """
     records = {Path(path).parent: read_json(path) for path in records}
     runs: dict[tuple, list] = {}
@@ -40,21 +40,25 @@ def draw_models(records: Iterable[str | Path]) -> tuple[Figure, pd.DataFrame]:
     for (dataset, model), trainings in runs.items():
         done = [folder for folder, record in trainings if record["status"] == "finished"]
         if done:
-            frame = over_seeds(read_depths(done), ["depth", "layer", "relative_depth", "name"], interval=True)
+            depths = read_depths(done)
             about = {"diverged": len(trainings) - len(done), "simulated": trainings[0][1]["simulated"]}
-            frames.append(frame.assign(dataset=dataset, model=model, **about))
-    columns = ["dataset", "model", "layer", "depth", "relative_depth", "name", "mean", "low", "high", "seeds",
-               "diverged", "simulated"]  # fmt: skip
+            for name, part in depths.groupby("name"):
+                by = ["depth", "layer", "relative_depth", "name"]
+                frame = over_seeds(part, by, interval=True, bounds=BOUNDS[name])
+                frames.append(frame.assign(dataset=dataset, model=model, **about))
+    columns = ["dataset", "model", "layer", "depth", "relative_depth", "name", "mean", "low", "high", "band",
+               "seeds", "diverged", "simulated"]  # fmt: skip
     task = next(iter(records.values()))["task"]
     title = f"The same summaries in every network: {task}"
     simulated = all(record["simulated"] for record in records.values())
     if not frames:
-        return style.empty_figure(title, _note(runs), simulated, columns[:-1])
+        return style.empty_figure(title, _note(runs, ""), simulated, columns[:-1])
     table = pd.concat(frames, ignore_index=True)[columns]
     models = [model for model in MODELS if model in {model for _, model in runs}]
     looks = _looks(records.values())
     keys = _keys(looks, records.values())
-    figure = style.new_figure(style.TWO_COLUMNS, 8 + 33 * len(SUMMARIES), title, _note(runs), keys)
+    note = _note(runs, bands_in_words(table))
+    figure = style.new_figure(style.TWO_COLUMNS, 8 + 33 * len(SUMMARIES), title, note, keys)
     if simulated:
         style.mark_simulated(figure)
     axes = figure.subplots(len(SUMMARIES), len(models), sharex=True, sharey="row", squeeze=False)
@@ -145,12 +149,12 @@ def _keys(looks: dict[str, tuple], records: Iterable[dict]) -> list[Line2D]:
     ]  # fmt: skip
 
 
-def _note(runs: dict[tuple, list]) -> str:
+def _note(runs: dict[tuple, list], bands: str) -> str:
     counts = sorted({len(trainings) for trainings in runs.values()})
     lines = [
         f"Gradient spectra of everyone, in the base shape with the model's own activation: means over epochs and "
-        f"{' to '.join(map(str, dict.fromkeys((counts[0], counts[-1]))))} trainings with the 95 % interval of the "
-        "mean. Of L layers, layer i lies at (i − 1/2) / L."
+        f"{' to '.join(map(str, dict.fromkeys((counts[0], counts[-1]))))} trainings"
+        f"{'; bands: ' + bands if bands else ''}. Of L layers, layer i lies at (i − 1/2) / L."
     ]
     for (dataset, model), trainings in runs.items():
         diverged = sum(record["status"] != "finished" for _, record in trainings)
