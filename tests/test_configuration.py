@@ -1,25 +1,10 @@
 import copy
 
 import pytest
+from configured import SMALL
 
 from autospec import configuration, grid
 from autospec.errors import InputError
-
-SMALL = {
-    "datasets": {
-        "digits": {"source": "digits", "groups": {"even": ["0"], "odd": ["1"]}},
-        "waves": {"source": "sinusoid", "groups": {"slow": ["slow-early"], "fast": ["fast-early"]}},
-        "brains": {
-            "source": "freesurfer",
-            "simulate": {"subjects": 40},
-            "groups": {"control": ["control"], "patient": ["schizophrenia"]},
-        },
-    },
-    "comparisons": {
-        "groups": [{"dataset": "brains", "model": "mlp", "task": "autoencoding"}],
-        "tasks": [{"dataset": "brains", "model": "mlp"}],
-    },
-}
 
 
 def changed(place, value):

@@ -1,24 +1,13 @@
 """What a configuration asks for, and what it is called."""
 
 import pytest
+from configured import SMALL
 
 from autospec import configuration, grid
 
-CONFIG = {
-    "datasets": {"brains": {
-        "source": "freesurfer",
-        "simulate": {"subjects": 40},
-        "groups": {"control": ["control"], "patient": ["schizophrenia"]},
-    }},
-    "comparisons": {
-        "groups": [{"dataset": "brains", "model": "mlp", "task": "autoencoding"}],
-        "tasks": [{"dataset": "brains", "model": "mlp"}],
-    },
-}  # fmt: skip
-
 
 def test_every_network_is_trained_once():
-    runs = grid.runs(configuration.complete(CONFIG))
+    runs = grid.runs(configuration.complete(SMALL))
     assert [(run["model"], run["task"], run["activation"]) for run in runs] == [
         ("mlp", "autoencoding", "relu"),
         ("mlp", "classification", "relu"),
@@ -27,7 +16,7 @@ def test_every_network_is_trained_once():
 
 def test_comparisons_of_conditions_share_the_runs_that_they_have_in_common():
     both = {"dataset": "brains", "model": "mlp", "task": "autoencoding"}
-    config = CONFIG | {"comparisons": CONFIG["comparisons"] | {"activations": [both], "shapes": [both]}}
+    config = SMALL | {"comparisons": SMALL["comparisons"] | {"activations": [both], "shapes": [both]}}
     runs = [grid.run_name(run) for run in grid.runs(configuration.complete(config))]
     assert runs == [
         "data-brains_model-mlp_task-autoencoding_activation-relu_shape-base",

@@ -1,7 +1,9 @@
 import dataclasses
+import json
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from simulated import simulated_dataset
 
@@ -24,6 +26,17 @@ def test_people_and_values_come_back_from_the_file(tmp_path, shape):
     np.testing.assert_array_equal(back.values, dataset.values)
     pd.testing.assert_frame_equal(back.people, people, check_dtype=False)
     assert (back.features, back.groups) == (dataset.features, dataset.groups)
+
+
+def test_a_file_of_an_earlier_version_is_refused_by_name_with_what_it_lacks(tmp_path):
+    path = tmp_path / "data.parquet"
+    write_dataset(simulated_dataset((4,)), path)
+    table = pq.read_table(path)
+    ((key, text),) = table.schema.metadata.items()
+    kept = {part: value for part, value in json.loads(text).items() if part not in ("originals", "description")}
+    pq.write_table(table.replace_schema_metadata({key: json.dumps(kept).encode()}), path)
+    with pytest.raises(InputError, match=r"data.parquet: found a data set without description, originals.*run again"):
+        read_dataset(path)
 
 
 def test_a_person_with_sessions_in_both_groups_is_refused():

@@ -1,5 +1,9 @@
+import os
 import re
+import subprocess
+import sys
 
+import pyarrow.parquet as pq
 import pytest
 
 from autospec import configuration, estimate, grid
@@ -71,6 +75,29 @@ def test_prepared_data_have_their_true_form(config, prepared_files, tmp_path):
     for name, path in (("data.parquet", files["data"]), ("pairs.tsv", files["pairs"])):
         (folder / name).write_bytes(open(path, "rb").read())
     assert estimate.form(config, "brains") == (32, (9, 5), "prepared")
+
+
+def test_data_that_an_earlier_version_prepared_are_assumed(config, prepared_files, tmp_path):
+    files = prepared_files((9, 5))
+    folder = tmp_path / "results" / "preprocessed" / "brains"
+    folder.mkdir(parents=True)
+    pq.write_table(pq.read_table(files["data"]).replace_schema_metadata({}), folder / "data.parquet")
+    (folder / "pairs.tsv").write_bytes(open(files["pairs"], "rb").read())
+    assert estimate.form(config, "brains") == (1000, (200,), "assumed")
+
+
+def test_what_is_not_observed_is_left_to_the_trainings_logs(tmp_path, repository):
+    """In a process of its own: here pytest takes the log, and so nothing would be printed anyway."""
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        "datasets: {waves: {source: sinusoid, groups: {slow: [slow-early], fast: [fast-early]}, length: 8}}\n"
+        "comparisons: {tasks: [{dataset: waves, model: bert}]}\n"
+        "models: {bert: {width: 4, heads: 1, layers: 1, batch: 8}}\n"
+    )
+    command = [sys.executable, "-m", "autospec.estimate", "--configfile", str(path)]
+    paths = os.environ | {"PYTHONPATH": str(repository / "workflow")}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path, env=paths)
+    assert "3 networks" in done.stdout and done.stderr == ""
 
 
 def test_a_configuration_that_is_not_there_is_told_in_one_line(tmp_path):

@@ -7,6 +7,8 @@ the table says. Preprocessing, statistics and figures are not counted; they take
 """
 
 import argparse
+import contextlib
+import logging
 import sys
 import tempfile
 import time
@@ -41,7 +43,10 @@ def form(config: dict, name: str) -> tuple[int, tuple[int, ...], str]:
         from autospec.data.dataset import read_dataset
         from autospec.tables import read_tsv
 
-        return len(read_tsv(folder / "pairs.tsv")), read_dataset(folder / "data.parquet").values.shape[1:], "prepared"
+        # What an earlier version prepared is prepared again before anything is trained.
+        with contextlib.suppress(InputError):
+            shape = read_dataset(folder / "data.parquet").values.shape[1:]
+            return len(read_tsv(folder / "pairs.tsv")), shape, "prepared"
     if source == "sinusoid":
         return dataset["series"], (dataset["length"], 1), "configured"
     if source in _IMAGES:
@@ -143,6 +148,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--configfile", default="config/config.yaml")
     parser.add_argument("--cores", type=int, default=1, help="jobs at a time")
     given = parser.parse_args(arguments)
+    # A training's log says what of its network is not observed; here every line would come twice a network.
+    logging.getLogger("autospec").addHandler(logging.NullHandler())
     try:
         config = configuration.read_configuration(given.configfile)
         _report(config, given.cores)

@@ -12,6 +12,7 @@ from autospec.errors import InputError
 from autospec.tables import read_parquet, write_parquet
 
 _METADATA = b"autospec.dataset"
+_PARTS = ("name", "shape", "features", "groups", "simulated", "description", "originals")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,12 +130,18 @@ def read_dataset(path: str | Path) -> Dataset:
     Raises
     ------
     InputError
-        If the file is not a data set of this program.
+        If the file is not a data set of this program, or was written by a version that kept less.
     """
     table = read_parquet(path)
     if _METADATA not in (table.schema.metadata or {}):
         raise InputError(f"{path}: not a data set written by AutoSpec. Run the preprocessing again.")
     metadata = json.loads(table.schema.metadata[_METADATA])
+    missing = [part for part in _PARTS if part not in metadata]
+    if missing:
+        raise InputError(
+            f"{path}: found a data set without {', '.join(missing)}, as an earlier version of AutoSpec wrote it. "
+            "Delete the file and run again; the preprocessing makes it anew."
+        )
     features, shape = metadata["features"], tuple(metadata["shape"])
     if len(shape) == 1:
         values = np.stack([table[name].to_numpy() for name in features], axis=1)
