@@ -33,12 +33,11 @@ def shuffle_labels(table: pd.DataFrame, columns: dict, groups: dict, seed: int) 
     table : DataFrame of str
         A row a person, or several where `columns` names their `person`.
     columns : dict
-        `participants` of the data set's configuration: `subject`, `group`, `site`, `person` and their columns.
+        Of `subject`, `group`, and where there are such `site` and `person`, the table's columns.
     groups : dict
         `groups` of the configuration: each group's values.
     seed : int
     """
-    columns = {"subject": "participant_id", "group": "diagnosis"} | columns
     values = [str(value) for each in groups.values() for value in each]
     members = table[table[columns["group"]].isin(values)]
     person = columns.get("person", columns["subject"])
@@ -61,14 +60,18 @@ def shuffle_dataset(name: str, dataset: dict, folder: Path, output: Path, seed: 
     """
     if output.exists():
         raise InputError(f"{output}: is there already. Remove it, or choose another --output.")
-    columns = dict(dataset.get("participants") or {})
+    columns = {"subject": "participant_id", "group": "diagnosis"} | (dataset.get("participants") or {})
     files = columns.pop("file", DEFAULT_FILE)
     files = [files] if isinstance(files, str) else files
     file = next((file for file in files if (folder / file).exists()), files[0])
     table = read_text_table(folder / file, "a table of participants")
-    missing = [column for column in columns.values() if column not in table]
+    # As the participants' reader does, without regard to case.
+    spelt = {column.lower(): column for column in table}
+    wanted = {part: columns[part] for part in ("subject", "group", "site", "person") if part in columns}
+    missing = [column for column in wanted.values() if column.lower() not in spelt]
     if missing:
         raise InputError(f"{folder / file}: no column '{missing[0]}', which datasets.{name}.participants names.")
+    columns = {part: spelt[column.lower()] for part, column in wanted.items()}
     output.mkdir(parents=True)
     for entry in folder.iterdir():
         if entry.name not in files:

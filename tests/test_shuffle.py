@@ -27,7 +27,7 @@ def made(repository, monkeypatch, tmp_path):
         "datasets": {
             "people": {
                 "source": "freesurfer_tables", "path": "people", "tables": ["stats/volumes.tsv"],
-                "participants": {"file": "people.csv", "subject": "ID", "group": "dx", "site": "place"},
+                "participants": {"file": "people.csv", "subject": "id", "group": "dx", "site": "place"},
                 "groups": {"control": ["2"], "patient": ["1"]}, "matching": {"exact": ["site"]},
             }
         },
@@ -76,7 +76,7 @@ def test_persons_of_several_rows_keep_one_label(made):
     from shuffle import shuffle_labels
 
     once = pd.DataFrame({"row": list("abcdefgh"), "who": list("aabbccdd"), "diagnosis": list("11112222")})
-    columns = {"subject": "row", "person": "who"}
+    columns = {"subject": "row", "person": "who", "group": "diagnosis"}
     seen = [shuffle_labels(once, columns, {"x": ["1"], "y": ["2"]}, seed) for seed in range(20)]
     assert all((each.groupby("who")["diagnosis"].nunique() == 1).all() for each in seen)
     assert all(each["diagnosis"].value_counts().to_dict() == {"1": 4, "2": 4} for each in seen)
