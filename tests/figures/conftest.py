@@ -294,6 +294,7 @@ def make_report_inputs(root, paths, tables, comparisons):
         "quality": [prepared / "quality" / "groups.tsv"],
         "dropped": [prepared / "dropped.tsv"],
         "unpaired": [prepared / "unpaired.tsv"],
+        "snakemake": "9.99",
         "options": {
             "freesurfer": {
                 "source": "freesurfer",

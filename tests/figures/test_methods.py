@@ -45,7 +45,7 @@ def written(**changes):
         "datasets": {"mine": data(source="freesurfer", matching={"exact": ["site"], "callipers": {"age": 0.3}})},
         "groups": [test_of_groups()],
         "claims": [],
-        "versions": {"autospec": "9.8.7", "torch": "1.2.3"},
+        "versions": {"autospec": "9.8.7", "snakemake": "4.5.6", "torch": "1.2.3"},
     } | changes
     made = methods(**given)
     return " ".join(f"{heading}. {text}" for heading, text in made["paragraphs"]), made["references"]
@@ -58,7 +58,8 @@ def test_numbers_are_those_of_the_configuration_and_the_records():
         "which gave 31 pairs", "4 people (no scan) and 1 feature (flat)",
         "MLP (batch 16; learning rate 0.004; widths 48, 24)",
         "7 epochs of Adam", "In each of 5 seeds", "(75% and 25%)", "5 trainings were made.", "640 labelings",
-        "at every 3rd step", "of the 6 leading singular values", "controlled at 0.01", "AutoSpec 9.8.7", "torch 1.2.3",
+        "at every 3rd step", "of the 6 leading singular values", "controlled at 0.01", "AutoSpec 9.8.7",
+        "workflow of Snakemake 4.5.6 (Mölder et al. 2021), with torch 1.2.3",
     ):  # fmt: skip
         assert words in text, words
 

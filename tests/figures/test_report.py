@@ -231,7 +231,7 @@ def test_another_shape_is_named(report_inputs, figures, tmp_path):
 
 
 def test_versions_checksums_and_seeds_are_listed(page):
-    assert "torch 2.13.0" in page.text
+    assert "torch 2.13.0" in page.text and "snakemake 9.99" in page.text
     assert "data.parquet " + "ab" * 32 in page.text
     assert "Seeds: 0, 1, 2" in page.text
     assert "Device: cpu" in page.text
@@ -323,10 +323,11 @@ def made(records, group_tables, comparisons, report_inputs, tmp_path_factory):
         endings = {"pdf": "pdf", "svg": "svg", "png": "png", "table": "tsv"}
         outputs[script] = {name: Path(f"{stem}.{ending}") for name, ending in endings.items()}
         run_script(script, files, outputs[script], folder, **params.get(script, {}))
-    files = {name: value for name, value in report_inputs.items() if name != "options"}
+    files = dict(report_inputs)
     files["figures"] = [paths["svg"] for paths in outputs.values()]
     outputs["report"] = {"report": folder / "report.html"}
-    run_script("report", files, outputs["report"], folder, options=report_inputs["options"])
+    params = {name: files.pop(name) for name in ("options", "snakemake")}
+    run_script("report", files, outputs["report"], folder, **params)
     return outputs
 
 

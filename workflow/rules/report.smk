@@ -37,6 +37,7 @@ rule report:
         runtime=growing(30),
     params:
         options={name: config["datasets"][name] for name in PATHS},
+        snakemake=SNAKEMAKE,
     script:
         "../scripts/report.py"
 

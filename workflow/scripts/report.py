@@ -14,5 +14,6 @@ with job(snakemake):
         snakemake.output.report,
         Path(snakemake.scriptdir).parent / "report" / "report.html.j2",
         options=snakemake.params.options,
+        snakemake=snakemake.params.snakemake,
         **{name: snakemake.input[name] for name in (*names, "pairings", "quality", "dropped", "records", "figures")},
     )

@@ -31,10 +31,8 @@ def write_explorer(
 
     Parameters
     ----------
-    output : path
-        The HTML file to write, whole or not at all.
-    template : path
-        The Jinja template.
+    output, template : path
+        As in `autospec.report.page.write_report`.
     records : iterable of path
         Every `run.json`; `spectra.parquet` lies beside each.
     groups : iterable of path

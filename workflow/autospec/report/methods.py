@@ -231,13 +231,14 @@ def _conditions(compared: list[str], trainings: list[dict], level: float | None)
 
 
 def _software(versions: Mapping[str, str]) -> str:
-    own = f" {versions['autospec']}" if "autospec" in versions else ""
+    own, workflow = (f" {versions[name]}" if name in versions else "" for name in ("autospec", "snakemake"))
     cites = {"torch": "Paszke et al. 2019", "scikit-learn": "Pedregosa et al. 2011"}
     others = [
         f"{package} {version}" + (f" ({cites[package]})" if package in cites else "")
         for package, version in versions.items()
-        if package != "autospec"
+        if package not in ("autospec", "snakemake")
     ]
     return (
-        f"The analysis was run with AutoSpec{own} as a Snakemake workflow (Mölder et al. 2021), with {listed(others)}."
+        f"The analysis was run with AutoSpec{own} as a workflow of Snakemake{workflow} (Mölder et al. 2021), with "
+        f"{listed(others)}."
     )

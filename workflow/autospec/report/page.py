@@ -51,6 +51,7 @@ def write_report(
     options: Mapping[str, Mapping],
     records: Iterable[str | Path],
     figures: Iterable[str | Path],
+    snakemake: str,
     title: str = "AutoSpec report",
 ) -> None:
     """Write the report.
@@ -79,6 +80,8 @@ def write_report(
         Every `run.json`; `metrics.parquet` lies beside each.
     figures : iterable of path
         SVG files in folders named by their kind.
+    snakemake : str
+        The version of Snakemake that runs the workflow.
     title : str
     """
     runs = read_trainings(records)
@@ -86,7 +89,8 @@ def write_report(
     gallery = read_gallery(figures, datasets, Path(template).parent)
     judged = findings.read_claims(claims, [figure["id"] for kind in gallery for figure in kind["figures"]])
     groups = findings.read_groups(overall, layers, summaries, yardsticks)
-    versions = dict(sorted((software(runs) | {name: version(name) for name in ALSO}).items()))
+    found = software(runs) | {name: version(name) for name in ALSO} | {"snakemake": snakemake}
+    versions = dict(sorted(found.items()))
     write_page(
         output,
         template,
