@@ -266,3 +266,64 @@ def test_sites_are_brought_together_before_covariates_are_taken_out():
     spread = wanted["train"].std(axis=0)
     for part in ("train", "test"):
         np.testing.assert_allclose(both.values[part], wanted[part] / spread, atol=1e-5)
+
+
+def with_features(dataset, **columns):
+    """The data set with further features, stored as float32 as all are."""
+    further = np.stack([np.asarray(column, dtype=np.float32) for column in columns.values()], axis=1)
+    values = np.concatenate([dataset.values, further], axis=1)
+    return dataclasses.replace(dataset, values=values, features=[*dataset.features, *columns])
+
+
+@pytest.mark.parametrize(
+    ("options", "gone"),
+    [
+        ({"residualise": ["site"]}, ["site-constant"]),
+        ({"residualise": ["age"]}, ["age-linear", "large"]),
+        ({"residualise": ["age", "site"]}, ["site-constant", "age-linear", "large", "both"]),
+        ({"harmonise": "combat"}, ["site-constant", "age-linear", "large", "both"]),
+        (
+            {"harmonise": "combat", "residualise": ["motion"]},
+            ["site-constant", "age-linear", "large", "both", "motion"],
+        ),
+        ({}, []),
+    ],
+    ids=str,
+)
+def test_a_feature_that_only_says_what_the_covariates_say_is_left_out_and_named(options, gone, caplog):
+    if "harmonise" in options:
+        pytest.importorskip("combatlearn")
+    plain, pairs, split, tested = made()
+    age, site = plain.people["age"], plain.people["site"].map({"A": 1.1, "B": 3.3, "C": 4.0})
+    columns = {"site-constant": site, "age-linear": 0.3 * age - 2, "large": 1e6 + 5 * age, "both": site + age / 7}
+    if "motion" in gone:
+        columns["motion"] = plain.people["motion"]
+    dataset = with_features(plain, **columns)
+    # Whoever is not trained on has no say: in the tested the features are noise.
+    dataset.values[tested, 3:] = np.random.default_rng(0).normal(size=(len(tested), len(columns)))
+    found = prepare(dataset, pairs, split, **options)
+    assert found.features_left_out == gone
+    assert ", ".join(gone[:4]) in caplog.text and (caplog.text != "") == bool(gone)
+    kept = [place for place, name in enumerate(dataset.features) if name not in gone]
+    without = dataclasses.replace(
+        dataset, values=dataset.values[:, kept], features=[dataset.features[place] for place in kept]
+    )
+    wanted = prepare(without, pairs, split, **options)
+    for part in ("train", "test"):
+        assert found.values[part].tobytes() == wanted.values[part].tobytes()
+
+
+@pytest.mark.parametrize("noise", [1e-4, 1e-2])
+def test_a_feature_that_varies_a_little_beyond_the_covariates_stays(noise):
+    plain, pairs, split, _ = made()
+    little = plain.people["age"] + noise * np.random.default_rng(1).normal(size=80)
+    found = prepare(with_features(plain, little=little), pairs, split, residualise=["age"])
+    assert found.features_left_out == []
+    assert found.values["train"][:, 3].std() == pytest.approx(1, abs=1e-4)
+
+
+def test_covariates_that_leave_nothing_of_any_feature_are_refused():
+    plain, pairs, split, _ = made()
+    dataset = dataclasses.replace(plain, values=plain.people[["age"] * 3].to_numpy(dtype=np.float32))
+    with pytest.raises(InputError, match="data set 'made': age, sex explain all 3 features wholly"):
+        prepare(dataset, pairs, split, residualise=["age", "sex"])

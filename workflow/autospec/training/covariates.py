@@ -12,8 +12,49 @@ CATEGORIES = ("sex", "site")
 KEPT = ("age", "sex")
 #: A site's variance cannot be estimated from fewer training people.
 _LEAST_A_SITE = 2
+#: What is left of a feature counts as nothing below this share of its spread,
+_NOTHING = 1e-6
+#: and below what float32, in which values are stored, tells apart at their size.
+_ROUNDING = float(np.finfo(np.float32).eps)
 
 logger = logging.getLogger(__name__)
+
+
+def fitted(people: pd.DataFrame, residualise: list[str], harmonise: str | None) -> dict[str, str]:
+    """Every covariate that is fitted to the features, with the option that asks for it."""
+    combat = ["site", *(name for name in KEPT if name in people)] if harmonise else []
+    return dict.fromkeys(combat, "harmonise") | dict.fromkeys(residualise, "residualise")
+
+
+def explained(values: np.ndarray, people: pd.DataFrame, names: dict[str, str]) -> np.ndarray:
+    """Which features the covariates leave nothing of but rounding, in the training people.
+
+    Such a feature says what they say. Scaled to unit variance, its residuals would hand them back.
+
+    Parameters
+    ----------
+    values : ndarray of float64, shape (training people, features)
+        As measured.
+    people : DataFrame
+    names : dict of covariate to option
+        As `fitted` gives them.
+
+    Returns
+    -------
+    ndarray of bool, shape (features,)
+
+    Raises
+    ------
+    InputError
+        A covariate that is not known, or not for everyone; no more training people than coefficients.
+    """
+    for name, option in names.items():
+        _check_known(people, name, option)
+    design = _design(people, people, list(names))
+    _check_enough(design, names)
+    coefficients = np.linalg.lstsq(design, values, rcond=None)[0]
+    left = (values - design @ coefficients).std(axis=0)
+    return left <= np.maximum(_NOTHING * values.std(axis=0), _ROUNDING * np.abs(values).max(axis=0))
 
 
 def residualise(
@@ -48,12 +89,7 @@ def residualise(
             _check_known(part, name, "residualise")
     train = people["train"]
     design = {part: _design(train, frame, covariates) for part, frame in people.items()}
-    count = design["train"].shape[1]
-    if len(train) <= count:
-        raise InputError(
-            f"residualise: {len(train)} people to train on, wanted more than the {count} coefficients of "
-            f"{', '.join(covariates)}. Name fewer covariates."
-        )
+    count = _check_enough(design["train"], dict.fromkeys(covariates, "residualise"))
     coefficients, _, rank, _ = np.linalg.lstsq(design["train"], values["train"], rcond=None)
     if rank < count:
         logger.warning("residualise: %s depend on one another in the training people", ", ".join(covariates))
@@ -151,6 +187,17 @@ def _design(train: pd.DataFrame, people: pd.DataFrame, covariates: list[str]) ->
             spread = train[name].std(ddof=0)
             columns.append((people[name] - train[name].mean()).to_numpy() / (spread if spread > 0 else 1.0))
     return np.stack(columns, axis=1)
+
+
+def _check_enough(design: np.ndarray, names: dict[str, str]) -> int:
+    people, count = design.shape
+    if people <= count:
+        options = " and ".join(sorted(set(names.values())))
+        raise InputError(
+            f"{options}: {people} people to train on, wanted more than the {count} coefficients of {', '.join(names)}. "
+            f"Name fewer covariates{', or take `harmonise` out' if 'harmonise' in options else ''}."
+        )
+    return count
 
 
 def _check_known(people: pd.DataFrame, name: str, option: str) -> None:

@@ -37,7 +37,8 @@ class Prepared:
         Whether the target differs within some pair, so that training on it used what a swap
         of labels would change.
     features_left_out : list of str
-        Features of a table that are the same in all training people, components that are zero in one of them.
+        Features of a table that are the same in all training people, or that the covariates taken out of them explain
+        wholly; components that are zero in one of the training people.
     pairs_left_out : list of int
         Pairs of the data set, of both parts, in which somebody is an outlier among the training people.
     """
@@ -78,7 +79,7 @@ def prepare(
     Raises
     ------
     InputError
-        Nothing varies in the training people, too few pairs without outliers, and what
+        Nothing varies in the training people, or nothing beyond covariates; too few pairs without outliers; and what
         `autospec.training.covariates` refuses.
     """
     position = pd.Series(np.arange(len(dataset.people)), index=dataset.people["subject"])
@@ -106,6 +107,7 @@ def prepare(
     every_target = target_of[ordered["subject"]].to_numpy()
     if harmonise or residualise:
         values = {part: array.astype(np.float64) for part, array in values.items()}
+        values, varying = _beyond_covariates(dataset, values, varying, people["train"], list(residualise), harmonise)
     if harmonise:
         values = covariates.harmonise(values, people)
     if residualise:
@@ -130,6 +132,30 @@ def _varying(train: np.ndarray) -> np.ndarray:
     if train.ndim == 3:
         return train.any(axis=1).all(axis=0)
     return np.ones(train.shape[-1], dtype=bool)
+
+
+def _beyond_covariates(
+    dataset: Dataset, values: dict[str, np.ndarray], kept: np.ndarray, train: pd.DataFrame, residualise: list[str],
+    harmonise: str | None,
+) -> tuple[dict[str, np.ndarray], np.ndarray]:  # fmt: skip
+    """Without the features that the covariates explain wholly; and which of the data set's features are then left."""
+    names = covariates.fitted(train, residualise, harmonise)
+    explained = covariates.explained(values["train"], train, names)
+    if not explained.any():
+        return values, kept
+    gone = np.array(dataset.features)[kept][explained]
+    if explained.all():
+        raise InputError(
+            f"data set '{dataset.name}': {', '.join(names)} explain all {len(gone)} features wholly in the people who "
+            "are trained on, so that nothing is left to learn from. Take out fewer covariates, or train on others."
+        )
+    logger.warning(
+        "%s: %d features are left out, since %s explain them wholly in the training people: %s",
+        *(dataset.name, len(gone), ", ".join(names), ", ".join(gone)),
+    )
+    kept = kept.copy()
+    kept[kept] = ~explained
+    return {part: array[:, ~explained] for part, array in values.items()}, kept
 
 
 def _unlikely(dataset: Dataset, ordered: pd.DataFrame, position: pd.Series) -> set[int]:
