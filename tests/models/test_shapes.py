@@ -36,7 +36,7 @@ def test_the_shapes_of_a_perceptron_are_those_worked_out_by_hand():
 @pytest.mark.parametrize("name", MODELS)
 def test_wide_and_deep_have_equally_many_parameters_and_each_differs_from_base_in_one_thing(name):
     base, wide, deep = (chosen(name, shape) for shape in ("base", "wide", "deep"))
-    width, depth = {"mlp": ("widths",) * 2, "cnn": ("channels",) * 2, "bert": ("width", "layers")}.get(
+    width, depth = {"mlp": ("widths",) * 2, "cnn": ("channels", "each"), "bert": ("width", "layers")}.get(
         name, ("hidden", "layers")
     )
     for option in base:
@@ -66,6 +66,16 @@ def test_no_other_width_comes_nearer_to_the_deep_shape(name, classes):
         else:
             value = units
         assert abs(parameters(build, base | {option: value}) - wanted) >= found
+
+
+@pytest.mark.parametrize(("sample", "channels"), [((120, 8), [8, 16]), ((120, 20), [16, 16]), ((1, 28, 28), [1, 1])])
+def test_convolutions_halve_the_resolution_by_their_place_whatever_channels_happen_to_match(sample, channels):
+    options = {"channels": channels, "kernel": 3}
+    strides = {}
+    for shape in ("base", "wide", "deep"):
+        encoder = build_model("cnn", options, sample, None, "relu", shape).encoder
+        strides[shape] = [layer.stride[0] for layer in encoder if hasattr(layer, "stride")]
+    assert strides == {"base": [2, 2], "wide": [2, 2], "deep": [2, 1, 2, 1]}
 
 
 def test_counting_allocates_nothing_and_draws_nothing():

@@ -14,21 +14,23 @@ CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d}
 class CNN(nn.Module):
     """Convolutions of `channels`, then a class head on the mean over positions, or the mirrored decoder.
 
-    A convolution that changes the number of channels halves the resolution; one that keeps it (as every second
-    one of the deep shape) does not. The decoder goes back by repeating positions before it convolves.
+    There are `each` convolutions of each number of channels: the first one halves the resolution, the others (of
+    the deep shape) keep it. The decoder goes back by repeating positions before it convolves.
     Shapes: n samples, images (1, height, width) or time courses (t, p), whose components are the channels.
     """
 
     def __init__(
-        self, sample: tuple[int, ...], classes: int | None, activation: str, channels: list[int], kernel: int
-    ):
+        self, sample: tuple[int, ...], classes: int | None, activation: str,
+        channels: list[int], kernel: int, each: int = 1,
+    ):  # fmt: skip
         super().__init__()
         self.over_time = len(sample) == 2
         inputs, *size = (sample[1], sample[0]) if self.over_time else sample
         convolution = CONVOLUTIONS[len(size)]
         encoder, decoder = OrderedDict(), []
-        for number, (before, after) in enumerate(pairwise([inputs, *channels]), start=1):
-            stride = 1 if before == after else 2
+        widths = [units for units in channels for _ in range(each)]
+        for number, (before, after) in enumerate(pairwise([inputs, *widths]), start=1):
+            stride = 1 if (number - 1) % each else 2
             encoder[f"conv{number}"] = convolution(before, after, kernel, stride, padding=kernel // 2)
             encoder[f"activation{number}"] = ACTIVATIONS[activation]()
             decoder.insert(0, (nn.Upsample(tuple(size)), convolution(after, before, kernel, padding=kernel // 2)))

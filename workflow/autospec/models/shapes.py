@@ -13,10 +13,11 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-#: The options that are sizes: the one of width first, then the one of depth (the same where both are one list).
+#: The options that are sizes: the one of width first, then the one of depth (the same where both are one list). The
+#: cnn's `each` is 1 in every configuration.
 SIZES = {
     "mlp": ("widths", "widths"),
-    "cnn": ("channels", "channels", "kernel"),
+    "cnn": ("channels", "each", "kernel"),
     "rnn": ("hidden", "layers", "bidirectional"),
     "lstm": ("hidden", "layers", "bidirectional"),
     "bert": ("width", "layers", "heads"),
@@ -36,7 +37,7 @@ def sizes(name: str, options: dict, shape: str, build: Callable[..., nn.Module])
     build : callable
         Makes the model from its sizes.
     """
-    base = {option: options[option] for option in SIZES[name]}
+    base = {option: ({"each": 1} | options)[option] for option in SIZES[name]}
     width, depth = SIZES[name][:2]
     if shape == "base":
         return base
@@ -54,7 +55,7 @@ def sizes(name: str, options: dict, shape: str, build: Callable[..., nn.Module])
     def count(units: int) -> int:
         return parameters(build, widened(units))
 
-    wanted, least = parameters(build, deep), max(base[width]) if width == depth else base[width]
+    wanted, least = parameters(build, deep), max(base[width]) if isinstance(base[width], list) else base[width]
     most = least
     while count(most) < wanted:
         most *= 2
