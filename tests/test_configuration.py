@@ -39,6 +39,10 @@ MISTAKES = {
         (("datasets", "brains"), {"source": "fmri", "path": "x", "groups": {}, "harmonise": "combat"}),
         ["datasets.brains.harmonise", "freesurfer, freesurfer_tables, not of fmri", "match people on site"],
     ),
+    "a kernel that has no middle": (
+        (("models", "cnn"), {"kernel": 4}),
+        ["models.cnn.kernel", "found 4, wanted an odd number"],
+    ),
     "an unknown source names the nearest": ((("datasets", "digits", "source"), "digit"), ["source", "'digits'"]),
     "an unknown data set in a comparison": (
         (("comparisons", "tasks", 0, "dataset"), "brain"),

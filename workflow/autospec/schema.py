@@ -136,6 +136,7 @@ def _readable(error, part: dict) -> str:
         "exclusiveMinimum": f"wanted more than {error.validator_value}",
         "exclusiveMaximum": f"wanted less than {error.validator_value}",
         "multipleOf": f"wanted a multiple of {error.validator_value}",
+        "not": "wanted an odd number",
         "minItems": f"wanted {error.validator_value} or more entries",
         "minProperties": f"wanted {error.validator_value} or more entries",
         "maxProperties": f"wanted {error.validator_value} entries at most",
