@@ -102,6 +102,39 @@ def test_a_run_that_is_killed_at_many_random_moments_ends_with_the_same_bytes(jo
     assert job(tmp_path / "killed") == quiet
 
 
+DAMAGES = {
+    "cut": lambda content: content[: len(content) // 2],
+    "empty": lambda content: b"",
+    "with a bit flipped": lambda content: content[:2000] + bytes([content[2000] ^ 4]) + content[2001:],
+    "with a bit of its checksum flipped": lambda content: bytes([content[0] ^ 1]) + content[1:],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_checkpoint_is_discarded_with_a_word_and_the_seed_trained_anew(
+    job, tmp_path, monkeypatch, caplog, damage
+):
+    quiet = job(tmp_path / "quiet")
+    save, saved = runs.save_state, []
+
+    def saves_thrice(state, folder):
+        save(state, folder)
+        saved.append(state["epoch"])
+        if len(saved) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(runs, "save_state", saves_thrice)
+    with pytest.raises(KeyboardInterrupt):
+        job(tmp_path / "stopped")
+    monkeypatch.setattr(runs, "save_state", save)
+    (path,) = (tmp_path / "stopped").rglob("state.pt")
+    path.write_bytes(DAMAGES[damage](path.read_bytes()))
+    caplog.set_level("INFO")
+    assert job(tmp_path / "stopped") == quiet
+    assert f"{path}: found other bytes than were written" in caplog.text
+    assert "going on after epoch" not in caplog.text
+
+
 @pytest.mark.parametrize("limit", [500, 3000, 8000, 15000, 30000])
 def test_a_write_that_the_system_refuses_leaves_no_half_file_and_the_run_goes_on_later(job, tmp_path, limit):
     quiet = job(tmp_path / "quiet")

@@ -20,6 +20,9 @@ from autospec.tables import atomic_path
 
 logger = logging.getLogger(__name__)
 
+# Bytes of the checksum (SHA-256) that a state begins with.
+_DIGEST = 32
+
 
 def run_key(settings: dict, inputs: dict[str, str]) -> str:
     """Hash of all that decides a run's bytes: its settings, its inputs' checksums, the code that trains it."""
@@ -49,18 +52,25 @@ def locked_folder(root: str | Path, key: str) -> Iterator[Path]:
 def save_state(state: dict, folder: Path) -> None:
     """Write a run's state, whole or not at all."""
     # Through memory: on a full disk torch's own writer does not say what went wrong.
-    content = io.BytesIO()
-    torch.save(state, content)
+    file = io.BytesIO()
+    torch.save(state, file)
+    content = file.getvalue()
     with atomic_path(folder / "state.pt") as temporary:
-        temporary.write_bytes(content.getbuffer())
+        temporary.write_bytes(hashlib.sha256(content).digest() + content)
 
 
 def load_state(folder: Path) -> dict | None:
-    """The state that a killed job left in `folder`, or None."""
+    """The state that a killed job left in `folder`, or None; one that is damaged is removed, and the log says so."""
     path = folder / "state.pt"
     if not path.exists():
         return None
-    return torch.load(path, weights_only=True, map_location="cpu")
+    whole = path.read_bytes()
+    digest, content = whole[:_DIGEST], whole[_DIGEST:]
+    if hashlib.sha256(content).digest() != digest:
+        logger.warning("%s: found other bytes than were written, so this seed is trained from its start", path)
+        path.unlink()
+        return None
+    return torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
 
 
 def remove_partial(folder: Path) -> None:
