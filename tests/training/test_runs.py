@@ -17,6 +17,7 @@ from autospec.errors import InputError
 from autospec.tables import LABELINGS, METRICS, SPECTRA, read_parquet, read_runs, read_tsv, write_tsv
 from autospec.training import runs
 from autospec.training.loop import Run, rate_factor
+from autospec.training.metrics import evaluate
 from autospec.training.runs import train_seeds
 
 TABLES = ("spectra.parquet", "labelings.parquet", "directions.parquet", "metrics.parquet")
@@ -95,10 +96,54 @@ def test_metrics_are_those_of_scikit_learn(prepared_files, tmp_path, monkeypatch
             assert run.last("balanced_accuracy") == pytest.approx(expected)
             assert run.last("auroc") == pytest.approx(roc_auc_score(target, output[:, 1] - output[:, 0]))
         else:
-            # About 0, the mean of the scaled training data, and not about the test people's own mean.
-            truth = np.vstack([x.numpy().reshape(-1, 1), -x.numpy().reshape(-1, 1)])
-            guess = np.vstack([output.reshape(-1, 1), -output.reshape(-1, 1)])
-            assert run.last("explained_variance") == pytest.approx(r2_score(truth, guess), abs=1e-5)
+            # About the mean of the training people, and not about the test people's own mean.
+            mean = run.x["train"].numpy().mean(axis=0)
+            truth, guess = (x.numpy() - mean).reshape(-1, 1), (output - mean).reshape(-1, 1)
+            together = r2_score(np.vstack([truth, -truth]), np.vstack([guess, -guess]))
+            assert run.last("explained_variance") == pytest.approx(together, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("task", "shape"),
+    [("autoencoding", (10,)), ("autoencoding", (7, 6)), ("autoencoding", (1, 4, 5)), ("masked", (7, 6))],
+)
+def test_explained_variance_is_over_the_mean_of_the_training_people_at_each_pixel_and_time_point(task, shape):
+    generator = torch.Generator().manual_seed(len(shape))
+    place = 3 * torch.randn(shape, generator=generator)
+    x, seen = (torch.randn(n, *shape, generator=generator) + place for n in (30, 50))
+    mean, everyone = seen.mean(dim=0), {"all": np.ones(30, dtype=bool)}
+    mask = None
+    if task == "masked":
+        mask = torch.rand(30, shape[0], generator=generator) < 0.4
+        mask[:, 0] = True
+
+    class Fixed(torch.nn.Module):
+        def __init__(self, output):
+            super().__init__()
+            self.output = output
+
+        def forward(self, x, hidden=None):
+            return self.output
+
+    def score(output, x=x, mean=mean):
+        found = evaluate(Fixed(output), x, torch.zeros(len(x)), everyone, task, mean, mask)
+        return {metric: value for _, metric, value in found}["explained_variance"]
+
+    assert score(mean.expand(x.shape)) == 0
+    assert score(x) == 1
+    output = x + 0.5 * torch.randn(x.shape, generator=generator)
+    if mask is None:
+        # About the people's own mean this is scikit-learn's, each pixel weighted by its variance.
+        own = r2_score(x.flatten(1).numpy(), output.flatten(1).numpy(), multioutput="variance_weighted")
+        assert score(output, mean=x.mean(dim=0)) == pytest.approx(own, abs=1e-6)
+        errors, about = ((x - other).double().square().sum() for other in (output, mean))
+    else:
+        # Each person's mean over their own hidden time points, people equally.
+        errors, about = (
+            sum((x - other)[i][mask[i]].double().square().mean() for i in range(30))
+            for other in (output, mean.expand(x.shape))
+        )
+    assert score(output) == pytest.approx(float(1 - errors / about), abs=1e-6)
 
 
 def test_the_same_seed_gives_the_same_bytes_whatever_the_other_seeds(prepared_files, tmp_path):

@@ -62,6 +62,9 @@ class Run:
         )
         # All data stay on the device, so that no step waits for a transfer.
         self.x = {part: torch.from_numpy(array).to(device) for part, array in prepared.values.items()}
+        # In float64, so that as many people as there may be do not blur it.
+        self.mean = torch.from_numpy(prepared.values["train"].mean(axis=0, dtype=np.float64).astype(np.float32))
+        self.mean = self.mean.to(device)
         self.target = {part: torch.from_numpy(array).to(device) for part, array in prepared.targets.items()}
         order = seed_of(settings, "order")
         self.order = np.random.default_rng([order, 1])
@@ -132,7 +135,7 @@ class Run:
             other = self.prepared.is_other[part]
             groups = {"all": np.ones_like(other), self.groups[0]: ~other, self.groups[1]: other}
             found = evaluate(
-                self.model, self.x[part], self.target[part], groups, self.task, self.measured_masks[part]
+                self.model, self.x[part], self.target[part], groups, self.task, self.mean, self.measured_masks[part]
             )
             for group, metric, value in found:
                 self.metrics.append(

@@ -18,6 +18,7 @@ def evaluate(
     target: torch.Tensor,
     groups: dict[str, np.ndarray],
     task: str,
+    mean: torch.Tensor,
     mask: torch.Tensor | None = None,
 ):
     """Metrics on one part of the data.
@@ -28,6 +29,8 @@ def evaluate(
     target : Tensor of int64, (n,)
     groups : dict of group name to bool mask, (n,)
     task : {"classification", "autoencoding", "masked"}
+    mean : Tensor, (...)
+        Of the training people, at each feature, pixel, or time point and component.
     mask : Tensor of bool, (n, t), or None
         What is hidden of each sample (masked).
 
@@ -35,8 +38,7 @@ def evaluate(
     ------
     (group, metric, value)
         `loss`; and `balanced_accuracy` and, where two classes are there, `auroc` (one class against the
-        others, mean over classes), or `explained_variance` (1 - error / variance about the mean of the
-        scaled training data, which is 0).
+        others, mean over classes), or `explained_variance` (1 - error / error of predicting `mean`).
     """
     model.eval()
     losses, powers, scores = [], [], []
@@ -46,7 +48,7 @@ def evaluate(
             hidden = None if mask is None else mask[part]
             output = model(x[part]) if hidden is None else model(x[part], hidden)
             losses.append(sample_losses(output, x[part], target[part], task, hidden))
-            powers.append(mean_over_sample(x[part].square(), hidden))
+            powers.append(mean_over_sample((mean - x[part]).square(), hidden))
             scores.append(output if task == "classification" else None)
     model.train()
     losses = torch.cat(losses).double().cpu().numpy()
