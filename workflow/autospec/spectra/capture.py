@@ -96,7 +96,7 @@ class Capture:
         faster = [] if groups is None else [layer for layer in self._layers.values() if self._has_faster(layer)]
         self.grouped.begin(groups)
         for layer in faster:
-            layer.module.__dict__["forward"] = layer.forward
+            layer.module.__dict__["forward"] = layer.forward if arrivals is None else layer.direct or layer.forward
             self._replaced.append(layer.module)
         for layer in self._layers.values():
             if groups is not None and layer.forward:
@@ -109,6 +109,8 @@ class Capture:
 
     def stop(self) -> None:
         """Take the hooks off."""
+        if self._arrivals is not None and not self._arrivals.complete:
+            self._arrivals.fail()
         for handle in self._handles:
             handle.remove()
         for module in self._replaced:
@@ -117,9 +119,9 @@ class Capture:
 
     def take(self) -> "Seen":
         """What the layers saw in this step."""
-        if self._arrivals is not None and not self._arrivals.complete:
-            self._arrivals.release()
-        calls, self._calls, self._arrivals = self._calls, [], None
+        calls, self._calls = self._calls, []
+        if self._arrivals is not None:
+            calls = self._arrivals.calls + calls
         groups = self.grouped.groups if any(call.formed for call in calls) else {}
         return Seen(calls, groups, self.grouped.gradients)
 
@@ -192,9 +194,18 @@ class Capture:
             elif self.rows_wanted:
                 after(module, arguments, keywords, output, formed=True)
             else:
+                if self._arrivals is not None:
+                    self._arrivals.fail()
                 self._calls.append(Call(layer.name, module, (), [None], layer.batch_first, formed=True))
             return output
 
+        def direct(x):
+            output = nn.functional.linear(x, module.weight, module.bias)
+            if not self._arrivals.take(layer, x, output):
+                after(module, (x,), {}, output)
+            return output
+
+        layer.direct = direct if layer.kind is Linear else None
         return replaced
 
     def _before(self, layer: "_Layer"):
@@ -212,16 +223,12 @@ class Capture:
         def hook(module, arguments, keywords, output, formed=False):
             if self._arrivals is not None:
                 if kind is Linear and not keywords and not formed:
-                    call = Call(name, module, (), [None], batch_first)
-                    self._calls.append(call)
-                    if self._arrivals.take(call, arguments[0], output):
+                    if self._arrivals.take(layer, arguments[0], output):
                         return
-                    self._calls.pop()
-                self._arrivals.failed = True
+                self._arrivals.fail()
             given = tensors_in((*arguments, *keywords.values()) if keywords else arguments)
             outputs = tensors_in(output)
-            # What a linear layer saw is copied when the step ends, if it is the caller's own.
-            keep = copied if not guarded(module, given) else torch.Tensor.detach if kind is Linear else kept
+            keep = kept if guarded(module, given) else copied
             call = Call(
                 name,
                 module,
@@ -278,7 +285,8 @@ class Seen:
 class _Layer:
     """One observed module: its names, and what is put on it while a step is observed.
 
-    `forward` is a faster forward pass, False where there is none, None where nobody has looked.
+    `forward` is a faster forward pass, False where there is none, None where nobody has looked; `direct` is one
+    for a step that is expected.
     `names` and `owners` take the name of each of its weights to its layer's name, and to the name of the
     first layer that has the same weight.
     """
@@ -291,6 +299,7 @@ class _Layer:
     owners: dict[str, str] = dataclasses.field(default_factory=dict)
     after: Callable | None = None
     forward: Callable | bool | None = None
+    direct: Callable | None = None
 
 
 @dataclasses.dataclass

@@ -49,8 +49,12 @@ class StepSolver:
         """
         solved: dict[Key, list] = {}
         self._cores, self._alike = [], {}
-        for stacked in batch.stacks.values():
-            stack = Stack(stacked, set(self.quantities), self._workspace, len(self._cores))
+        orders: dict[tuple, torch.Tensor] = {}
+        for stacked in filter(lambda stacked: stacked.steps, batch.stacks.values()):
+            steps = tuple(stacked.steps)
+            if steps not in orders:
+                orders[steps] = torch.stack([batch.records[step].places for step in steps]).argsort(stable=True)
+            stack = Stack(stacked, orders[steps], set(self.quantities), self._workspace, len(self._cores))
             self._take(stack.cores(), solved)
         for step, layer in batch.single:
             self._take(self._one_step(step, layer, batch.records[step]), solved)

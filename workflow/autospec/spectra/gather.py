@@ -1,20 +1,18 @@
 """Observed steps on their way to the solver.
 
-What layers with few rows saw is copied, sample by sample in the order of the groups, into memory that is
-used again, so that the training loop gets its own memory back, which would otherwise go cold. Once a step
-has shown which layers there are, the next steps are copied as the layers see them, while all is still in
-the cache. Of other layers a reference is kept.
+What layers with few rows saw is copied into memory that is used again, so that the training loop gets its own
+memory back, which would otherwise go cold. Once a step has shown which layers there are, all that the next one
+brings is copied at once, when the last of it has come. Of other layers a reference is kept.
 Indices: s steps, n samples, t rows a sample, p inputs, q outputs.
 """
 
-import array
 import collections
 import dataclasses
 import functools
 
 import torch
 
-from autospec.spectra.call import Call, add_gradient
+from autospec.spectra.call import Call, add_gradient, copied
 from autospec.spectra.factors import ALL, Factors, secured
 
 # Above this many rows a layer's products are large enough to be computed step by step.
@@ -29,142 +27,162 @@ class StepRecord:
     ----------
     layers : dict of str to (factors or None, factors or None)
         Factors of a layer's activations and adjoints, None where those are not wanted, and of its gradient.
-    order : list of int, length n
-        The samples group by group.
+    places : Tensor of int, (n,)
+        Of each sample's group, its place in `counts`.
     counts : dict of str to int
-        Samples of each group, in that order and none zero; last those of ALL, where everyone is wanted too.
+        Samples of each group, none zero; last those of ALL, where everyone is wanted too.
     """
 
     layers: dict[str, tuple]
-    order: list[int]
+    places: torch.Tensor
     counts: dict[str, int]
 
     @functools.cached_property
     def groups(self) -> dict[str, torch.Tensor]:
         """Samples of each group, (n_g,)."""
-        counts = {group: count for group, count in self.counts.items() if group != ALL}
-        groups = dict(zip(counts, torch.tensor(self.order).split(list(counts.values())), strict=True))
-        return groups | ({ALL: torch.arange(len(self.order))} if ALL in self.counts else {})
+        groups = samples_of(self.places, {group: n for group, n in self.counts.items() if group != ALL})
+        return groups | ({ALL: torch.arange(len(self.places))} if ALL in self.counts else {})
 
 
-@dataclasses.dataclass
-class Stacked:
-    """What one layer with few rows saw in several steps, in the order of the groups.
+def samples_of(places: torch.Tensor, counts: dict[str, int]) -> dict[str, torch.Tensor]:
+    """Samples of each group, (n_g,), from the place in `counts` of each sample's group, (n,)."""
+    order = torch.argsort(places, stable=True)
+    return dict(zip(counts, order.split(list(counts.values())), strict=True))
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """What a layer with few rows sees in a step; steps of the same kind are stacked.
 
     Attributes
     ----------
     layer : str
-    counts : dict of str to int
-        Samples of each group, and last those of ALL if wanted.
+    counts : tuple of (str, int)
+        Groups and their samples, and last those of ALL if wanted.
     trained : bool
         Whether the gradient's spectra are wanted.
-    inputs : Tensor, (steps that there is room for, n, t, p)
-    adjoints : Tensor or None, with q
+    sides : tuple of (shape, type, device)
+        Of the inputs and, where there are any, of the adjoints.
+    """
+
+    layer: str
+    counts: tuple
+    trained: bool
+    sides: tuple
+
+
+class Stacked:
+    """What one layer with few rows saw in several steps.
+
+    Parameters
+    ----------
+    kind : Kind
+    room : int
+        Steps that there is room for.
+
+    Attributes
+    ----------
+    memory : list of Tensor, (room, n, t, p) or (room, n, p)
+        Of the inputs and, where there are any, of the adjoints.
     steps : list of int
         Positions of the steps that it holds.
     """
 
-    layer: str
-    counts: dict[str, int]
-    trained: bool
-    inputs: torch.Tensor
-    adjoints: torch.Tensor | None
-    steps: list[int] = dataclasses.field(default_factory=list)
+    def __init__(self, kind: Kind, room: int):
+        self.kind, self.steps = kind, []
+        self.memory = [torch.empty((room, *shape), dtype=dtype, device=at) for shape, dtype, at in kind.sides]
+        self._places = list(zip(*(side.unbind(0) for side in self.memory), strict=True))
 
-    def __post_init__(self):
-        self.sides = {"inputs": Side(self.inputs)}
-        if self.adjoints is not None:
-            self.sides["adjoints"] = Side(self.adjoints)
+    @property
+    def next(self) -> tuple[torch.Tensor, ...]:
+        """Where the next step's inputs go, and its adjoints."""
+        return self._places[len(self.steps)]
 
-    def add(self, step: int, inputs: torch.Tensor, adjoints: torch.Tensor | None, order: torch.Tensor) -> None:
-        """Take one step."""
-        self.sides["inputs"].place(len(self.steps), inputs, order)
-        if adjoints is not None:
-            self.sides["adjoints"].place(len(self.steps), adjoints, order)
-        self.steps.append(step)
-
-
-class Side:
-    """Where the inputs or the adjoints of each step go; `kind` is the shape, type and device that fit."""
-
-    def __init__(self, memory: torch.Tensor):
-        self._steps = memory.unbind(0)
-        self.kind = kind_of(self._steps[0])
-
-    def place(self, position: int, rows: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
-        """Copy what one step brought, group by group; gives the memory."""
-        return torch.index_select(rows.detach(), 0, order, out=self._steps[position])
+    def expects(self, weight: torch.Tensor, inputs: torch.Tensor, output: torch.Tensor) -> bool:
+        """Whether what a layer saw, and the gradient that its output will have, go here."""
+        if not output.requires_grad or weight.requires_grad != self.kind.trained:
+            return False
+        return self.kind.sides == (kind_of(inputs), kind_of(output))
 
 
 class Arrivals:
-    """One step whose rows are copied as its layers see them, as long as it looks like the step before.
+    """One step, whose layers are expected to see what they saw in the step before, in memory already there.
 
     Parameters
     ----------
     stacks : list of Stacked
         Where the calls of the step before went, in their order.
-    order : list of int, length n
-        The samples group by group.
+    places : Tensor of int, (n,)
+        Of each sample's group, its place among the groups.
 
     Attributes
     ----------
-    failed : bool
-        Whether a call came that does not look like that of the step before.
+    calls : list of Call
+        Those that came as expected, unless the step is `complete`: then all they saw is in memory.
     """
 
-    def __init__(self, stacks: list[Stacked], order: list[int]):
-        self.failed = False
-        self._stacks, self._order = stacks, indices(order, stacks[0].inputs.device)
-        self._calls: list[Call] = []
-        self._reached = 0
+    def __init__(self, stacks: list[Stacked], places: torch.Tensor):
+        self.stacks, self.places = stacks, places
+        self.calls: list[Call] = []
+        self._seen: list[tuple] = []
+        self._missing = len(stacks)
+        self._copied = self._failed = False
 
     @property
     def complete(self) -> bool:
         """Whether all has come that was expected, and nothing else."""
-        return not self.failed and len(self._calls) == self._reached == len(self._stacks)
+        return self._copied and not self._failed
 
-    def take(self, call: Call, inputs: torch.Tensor, output: torch.Tensor) -> bool:
-        """Copy what the next call saw, and later its adjoints; False where it is not the call expected."""
-        position = len(self._calls)
-        if self.failed or position == len(self._stacks) or not self._expected(self._stacks[position], call, inputs):
-            self.failed = True
+    def take(self, layer, inputs: torch.Tensor, output: torch.Tensor) -> bool:
+        """Take what the next call of a layer saw, and later its adjoints; False where it is not what was expected.
+
+        `layer` has a `name`, its `module`, and whether it is `batch_first`.
+        """
+        position = len(self._seen)
+        stack = None if self._failed or position == len(self.stacks) else self.stacks[position]
+        if stack is None or stack.kind.layer != layer.name or not stack.expects(layer.module.weight, inputs, output):
+            self.fail()
             return False
-        stack, order = self._stacks[position], self._order
-        adjoints, step = stack.sides["adjoints"], len(stack.steps)
+        gradients: list[torch.Tensor | None] = [None]
 
         def arrived(gradient):
-            if call.gradients[0] is None and not self.failed and kind_of(gradient) == adjoints.kind:
-                call.gradients[0] = adjoints.place(step, gradient, order)
-                self._reached += 1
+            if gradients[0] is not None or self._copied or self._failed:
+                self.fail()
+                gradients[0] = add_gradient(gradients[0], gradient)
                 return
-            self.release()
-            call.gradients[0] = add_gradient(call.gradients[0], gradient)
+            gradients[0] = gradient
+            self._missing -= 1
+            if not self._missing:
+                self._copy()
 
-        if not output.requires_grad:
-            self.failed = True
-            return False
-        call.arguments = (stack.sides["inputs"].place(step, inputs, order),)
-        self._calls.append(call)
         output.register_hook(arrived)
+        # Autograd keeps a trained layer's inputs, and refuses a backward pass after a change of them in place.
+        self._seen.append((layer, inputs if stack.kind.trained else copied(inputs), gradients))
         return True
 
-    @staticmethod
-    def _expected(stack: Stacked, call: Call, inputs: torch.Tensor) -> bool:
-        if stack.layer != call.name or stack.trained != call.module.weight.requires_grad:
-            return False
-        if stack.adjoints is None or not (call.batch_first or inputs.dim() == 2):
-            return False
-        return kind_of(inputs) == stack.sides["inputs"].kind
+    def _copy(self) -> None:
+        rows, memory = [], []
+        for stack, (_, inputs, gradients) in zip(self.stacks, self._seen, strict=True):
+            rows += inputs, gradients[0]
+            memory += stack.next
+            gradients[0] = None
+        with torch.no_grad():
+            torch._foreach_copy_(memory, rows)
+        self._seen = [(layer, None, gradients) for layer, _, gradients in self._seen]
+        self._copied = True
 
-    def release(self) -> None:
-        """Give the calls what they saw back in the order of the samples, as if nothing had been copied."""
-        self.failed = True
-        back = torch.argsort(self._order)
-        for call in self._calls:
-            call.arguments = (call.arguments[0][back],)
-            if call.gradients[0] is not None:
-                call.gradients = [call.gradients[0][back]]
-        self._calls = []
+    def fail(self) -> None:
+        """Give the calls what they saw, as if nothing had been expected."""
+        if self._failed:
+            return
+        self._failed = True
+        for stack, (layer, inputs, gradients) in zip(self.stacks, self._seen, strict=False):
+            if self._copied:
+                inputs, gradients[0] = (side.clone() for side in stack.next)
+            elif gradients[0] is not None:
+                gradients[0] = gradients[0].detach()
+            self.calls.append(Call(layer.name, layer.module, (inputs.detach(),), gradients, layer.batch_first))
+        self._seen = []
 
 
 @dataclasses.dataclass
@@ -172,7 +190,7 @@ class Batch:
     """Several steps, as the solver takes them: layers stacked over steps, and all others by step."""
 
     records: list[StepRecord] = dataclasses.field(default_factory=list)
-    stacks: dict[tuple, Stacked] = dataclasses.field(default_factory=dict)
+    stacks: dict[Kind, Stacked] = dataclasses.field(default_factory=dict)
     single: list[tuple[int, str]] = dataclasses.field(default_factory=list)
 
 
@@ -190,12 +208,13 @@ class Gatherer:
     def __init__(self, steps: int, keep_rows: bool):
         self.steps, self.keep_rows = steps, keep_rows
         self.batch = Batch()
-        self._last: tuple[StepRecord, list[Stacked]] | None = None
-        self._free: dict[tuple, list[Stacked]] = collections.defaultdict(list)
+        self._last: tuple[StepRecord, list[Kind]] | None = None
+        self._expected: list[Stacked] = []
+        self._free: dict[Kind, list[Stacked]] = collections.defaultdict(list)
 
     def add(self, record: StepRecord, calls: list[Call]) -> None:
         """Take one step, which came from these calls."""
-        step, order, places = len(self.batch.records), None, []
+        step, kinds = len(self.batch.records), []
         counts = tuple(record.counts.items())
         for layer, (rows, product) in record.layers.items():
             if not _stackable(rows, product):
@@ -204,66 +223,66 @@ class Gatherer:
                 if product is rows:
                     record.layers[layer] = (record.layers[layer][0],) * 2
                 continue
-            if order is None:
-                order = indices(record.order, rows.inputs_seen.device)
-            trained = product is not None and rows.trained
-            key = (layer, counts, rows.width, trained, *kind_of(rows.inputs_seen))
-            stack = self.batch.stacks.get(key)
-            if stack is None:
-                stack = self.batch.stacks[key] = self._stack(key, layer, record.counts, trained, rows)
-            stack.add(step, rows.inputs_seen, rows.adjoints_seen, order)
-            places.append(stack)
+            seen = [rows.inputs_seen] if rows.adjoints_seen is None else [rows.inputs_seen, rows.adjoints_seen]
+            kind = Kind(layer, counts, product is not None and rows.trained, tuple(map(kind_of, seen)))
+            stack = self._stack(kind)
+            torch._foreach_copy_(list(stack.next), seen)
+            stack.steps.append(step)
+            kinds.append(kind)
             record.layers[layer] = (secured(rows),) * 2 if self.keep_rows else None
         self.batch.records.append(record)
-        alike = [call.name for call in calls] == [stack.layer for stack in places]
-        self._last = (record, places) if alike and places and not self.keep_rows else None
+        self._expected = []
+        alike = [call.name for call in calls] == [kind.layer for kind in kinds] and not self.keep_rows
+        self._last = (record, kinds) if kinds and alike and all(map(_expectable, calls)) else None
 
-    def expect(self, order: list[int], counts: dict[str, int]) -> Arrivals | None:
+    def expect(self, places: torch.Tensor, counts: dict[str, int]) -> Arrivals | None:
         """A step that may look like the last one; None where that cannot be, or where more than its rows is wanted."""
         if self._last is None or counts != self._last[0].counts:
             return None
-        return Arrivals(self._last[1], order)
+        if not self._expected:
+            self._expected = [self._stack(kind) for kind in self._last[1]]
+        return Arrivals(self._expected, places)
 
-    def add_arrived(self) -> None:
-        """Take a step whose rows all came as expected."""
-        record, places = self._last
-        for stack in places:
+    def add_arrived(self, arrivals: Arrivals) -> None:
+        """Take a step of which all came as expected."""
+        for stack in arrivals.stacks:
             stack.steps.append(len(self.batch.records))
-        self.batch.records.append(record)
+        last, _ = self._last
+        self.batch.records.append(StepRecord(last.layers, arrivals.places, last.counts))
 
     def take(self) -> Batch:
         """The batch that is being filled; begin another."""
-        batch, self.batch, self._last = self.batch, Batch(), None
+        batch, self.batch, self._expected = self.batch, Batch(), []
         return batch
 
     def give_back(self, batch: Batch) -> None:
         """Use a solved batch's memory again."""
-        for key, stack in batch.stacks.items():
+        for kind, stack in batch.stacks.items():
             stack.steps = []
-            self._free[key].append(stack)
+            self._free[kind].append(stack)
 
     def forget(self) -> None:
-        """Let all memory go that is not in use."""
+        """Let all memory go that is not in use, and expect nothing."""
         self._free.clear()
+        self._last = None
 
-    def _stack(self, key: tuple, layer: str, counts: dict[str, int], trained: bool, rows: Factors) -> Stacked:
-        if self._free[key]:
-            return self._free[key].pop()
-        adjoints = rows.adjoints_seen
-        inputs = rows.inputs_seen.new_empty((self.steps, *rows.inputs_seen.shape))
-        adjoints = None if adjoints is None else adjoints.new_empty((self.steps, *adjoints.shape))
-        return Stacked(layer, counts, trained, inputs, adjoints)
-
-
-def indices(order: list[int], device: torch.device) -> torch.Tensor:
-    """Positions as a tensor on a device, without waiting for what the device has still to do."""
-    found = torch.frombuffer(array.array("q", order), dtype=torch.int64)
-    return found.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else found
+    def _stack(self, kind: Kind) -> Stacked:
+        """Where steps of a kind go in the batch that is being filled."""
+        stack = self.batch.stacks.get(kind)
+        if stack is None:
+            stack = self._free[kind].pop() if self._free[kind] else Stacked(kind, self.steps)
+            self.batch.stacks[kind] = stack
+        return stack
 
 
 def kind_of(tensor: torch.Tensor) -> tuple:
     """Shape, type and device."""
     return tensor.shape, tensor.dtype, tensor.device
+
+
+def _expectable(call: Call) -> bool:
+    """Whether the call's next rows may be copied as they come: samples first, and with adjoints."""
+    return call.gradients[0] is not None and (call.batch_first or call.arguments[0].dim() == 2)
 
 
 def _stackable(rows, product) -> bool:

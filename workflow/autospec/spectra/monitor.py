@@ -1,5 +1,7 @@
 """The monitor: what a training loop sees of this library."""
 
+import array
+import collections
 import contextlib
 import functools
 import logging
@@ -17,7 +19,7 @@ from autospec.spectra.capture import Capture
 from autospec.spectra.decompose import singular_values
 from autospec.spectra.directions import Directions
 from autospec.spectra.factors import join_steps, secured
-from autospec.spectra.gather import ALL, StepRecord, indices
+from autospec.spectra.gather import ALL, StepRecord, samples_of
 from autospec.spectra.labelings import EpochLabelings
 from autospec.spectra.record import Record
 from autospec.spectra.solver import Epoch, Solver
@@ -189,11 +191,11 @@ class SpectralMonitor:
             self._take_update()
             self._before = {name: weight.clone() for name, weight in self.capture.weights().items()}
         step = Step(groups, loss_scale)
-        if ALL in step.groups:
+        if ALL in step.counts:
             raise ValueError(f"a group is named {ALL!r}, which is the name of everyone together; rename it")
         counts = step.counts | ({ALL: len(step.groups)} if self.everyone else {})
         alone = labelings is None and not accumulate and not self._held and loss_scale == 1.0
-        arrivals = self.solver.expect(step.order, counts) if alone else None
+        arrivals = self.solver.expect(step.places, counts) if alone else None
         fast = functools.partial(step.samples, self._device) if alone and self.path == "fast" else None
         self.capture.start(fast, arrivals)
         began_body = time.perf_counter()
@@ -204,9 +206,8 @@ class SpectralMonitor:
             self.capture.stop()
             body = time.perf_counter() - began_body
         if arrivals is not None and arrivals.complete:
-            self.capture.take()
             self._steps += 1
-            self.solver.add_arrived(self._bytes[len(step.groups)])
+            self.solver.add_arrived(arrivals, self._bytes[len(step.groups)])
         else:
             self._take(step, labelings, accumulate)
         self.seconds["spectra"] += time.perf_counter() - begun - body
@@ -240,7 +241,7 @@ class SpectralMonitor:
             self.seconds["labelings"] += spent
             self.seconds["spectra"] -= spent
         counts = step.counts | ({ALL: len(step.groups)} if self.everyone else {})
-        self.solver.add(StepRecord(layers, step.order, counts), calls, held)
+        self.solver.add(StepRecord(layers, step.places, counts), calls, held)
 
     def end_epoch(self) -> None:
         """Turn the running means into rows and begin the next epoch.
@@ -386,13 +387,12 @@ class Step:
     def __init__(self, groups: Sequence[str], loss_scale: float = 1.0):
         labels = groups.tolist() if hasattr(groups, "tolist") else groups
         self.groups = list(map(str, labels))
-        groups = [(self.groups.count(group), group) for group in set(self.groups)]
+        counts = collections.Counter(self.groups)
         #: Samples of each group, the smallest first, so that those of equal size are neighbours.
-        self.counts = {group: count for count, group in sorted(groups)}
+        self.counts = dict(sorted(counts.items(), key=lambda counted: (counted[1], counted[0])))
         place = {group: position for position, group in enumerate(self.counts)}
-        places = [place[group] for group in self.groups]
-        #: The samples group by group, in the same order.
-        self.order = sorted(range(len(places)), key=places.__getitem__)
+        #: Of each sample's group, its place in `counts`, (n,).
+        self.places = torch.frombuffer(array.array("q", map(place.__getitem__, self.groups)), dtype=torch.int64)
         self.loss_scale = loss_scale
         self.sample_losses: torch.Tensor | None = None
 
@@ -404,8 +404,11 @@ class Step:
 
     def samples(self, device: torch.device) -> dict[str, torch.Tensor]:
         """Samples of each group, (n_g,), on a device."""
-        order = indices(self.order, device)
-        return dict(zip(self.counts, order.split(list(self.counts.values())), strict=True))
+        samples = samples_of(self.places, self.counts)
+        if device.type == "cpu":
+            return samples
+        # Without waiting for what the device has still to do.
+        return {group: part.pin_memory().to(device, non_blocking=True) for group, part in samples.items()}
 
 
 def _one_spectrum(matrix: torch.Tensor) -> RunningSpectrum:

@@ -84,13 +84,13 @@ class Solver:
         self._gatherer.add(record, calls)
         self._count(held)
 
-    def expect(self, order: list[int], counts: dict[str, int]) -> Arrivals | None:
-        """What takes the rows of a step as its layers see them, if it may look like the last one."""
-        return self._gatherer.expect(order, counts)
+    def expect(self, places: torch.Tensor, counts: dict[str, int]) -> Arrivals | None:
+        """What takes all that a step brings, if it may look like the last one."""
+        return self._gatherer.expect(places, counts)
 
-    def add_arrived(self, held: int) -> None:
-        """Take a step whose rows all came as expected."""
-        self._gatherer.add_arrived()
+    def add_arrived(self, arrivals: Arrivals, held: int) -> None:
+        """Take a step of which all came as expected."""
+        self._gatherer.add_arrived(arrivals)
         self._count(held)
 
     def _count(self, held: int) -> None:
@@ -201,5 +201,5 @@ class Solver:
         for record in records:
             epoch.layers |= dict.fromkeys(record.layers)
             epoch.seen.update(record.counts)
-            epoch.samples += len(record.order)
+            epoch.samples += len(record.places)
         epoch.steps += len(records)

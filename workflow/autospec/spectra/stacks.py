@@ -69,22 +69,27 @@ class Stack:
     Parameters
     ----------
     stacked : Stacked
+    order : Tensor of int, (s, n)
+        The samples of each step, group by group.
     quantities : set of {"activation", "adjoint", "gradient"}
     workspace : Workspace
     number : int
         Tells this stack's memory in the workspace from that of others that are not solved yet.
     """
 
-    def __init__(self, stacked: Stacked, quantities: set[str], workspace: Workspace, number: int):
-        self.stacked, self.layer, self.steps = stacked, stacked.layer, stacked.steps
-        self.families, self.number, self._workspace = families(stacked.counts), number, workspace
-        shape = stacked.inputs.shape
+    def __init__(
+        self, stacked: Stacked, order: torch.Tensor, quantities: set[str], workspace: Workspace, number: int
+    ):
+        self.layer, self.steps = stacked.kind.layer, stacked.steps
+        self.families, self.number, self._workspace = families(dict(stacked.kind.counts)), number, workspace
+        self.seen = dict(zip(("inputs", "adjoints"), stacked.memory, strict=False))
+        shape = self.seen["inputs"].shape
         self.samples, self.per_sample = shape[1], shape[2] if len(shape) == 4 else 1
-        self.widths = {"inputs": shape[-1]}
-        if stacked.adjoints is not None:
-            self.widths["adjoints"] = stacked.adjoints.shape[-1]
+        self.widths = {side: memory.shape[-1] for side, memory in self.seen.items()}
+        # Of the samples of all steps, one after another.
+        self.order = (order + self.samples * torch.arange(len(order))[:, None]).to(self.seen["inputs"].device)
         self.quantities = quantities if "adjoints" in self.widths else quantities & {"activation"}
-        if not stacked.trained:
+        if not stacked.kind.trained:
             self.quantities = self.quantities - {"gradient"}
         self._kept: dict[tuple, torch.Tensor] = {}
         self._everyones_rows: set[str] = set()
@@ -120,9 +125,11 @@ class Stack:
 
     def _rows(self, side: str, part: slice) -> torch.Tensor:
         """What the layer saw in some of the steps, group by group: (s, n t, p) float64."""
-        seen = getattr(self.stacked, side)[part]
-        shape = (len(seen), self.samples * self.per_sample, self.widths[side])
-        return self._workspace.take(side, shape, seen, torch.float64).copy_(seen.view(shape))
+        seen, order = self.seen[side].flatten(0, 1), self.order[part].flatten()
+        rows = self._workspace.take("sorted", (len(order), *seen.shape[1:]), seen, seen.dtype)
+        torch.index_select(seen, 0, order, out=rows)
+        shape = (part.stop - part.start, self.samples * self.per_sample, self.widths[side])
+        return self._workspace.take(side, shape, seen, torch.float64).copy_(rows.view(shape))
 
     def _reduce(self, family: Family, rows: dict[str, torch.Tensor], part: slice) -> None:
         """Put a family's matrices of some steps where they are kept: (s, g, k, k)."""
