@@ -77,7 +77,8 @@ class Solver:
             self._queue = queue.Queue(_WAITING)
             # A daemon still at work when the interpreter ends would take the process down.
             atexit.register(self.close)
-            threading.Thread(target=self._work, args=(self._queue,), daemon=True, name="spectra").start()
+            self._thread = threading.Thread(target=self._work, args=(self._queue,), daemon=True, name="spectra")
+            self._thread.start()
 
     def add(self, record: StepRecord, calls: list[Call], held: int) -> None:
         """Take one observed step, which came from these calls and holds so many bytes."""
@@ -120,7 +121,7 @@ class Solver:
         """End the second thread, after what it still has to do."""
         if self._queue is not None:
             self._queue.put(None)
-            self._queue.join()
+            self._thread.join()
             self._queue = None
             atexit.unregister(self.close)
 
