@@ -1,11 +1,12 @@
 """What the spectra cost: the monitor, and what one could do instead, against plain training.
 
-    python benchmarks/monitor.py                              every model: 15 to 30 minutes on two idle cores
+    python benchmarks/monitor.py                              every model: about 20 minutes on two idle cores
     python benchmarks/monitor.py --models mlp-table lstm-128  some of them
     python benchmarks/monitor.py --peers                      and other libraries, where they are installed
     python benchmarks/monitor.py --profile mlp-table          where the monitor's time goes
     python benchmarks/monitor.py --quick                      tiny shapes: a test that it runs, not a measurement
     python benchmarks/monitor.py --peers --write              put the tables into benchmarks/README.md
+    python benchmarks/monitor.py --keep monitor.json          go on from there if the run is stopped
 
 All ways train in one process, one after another in every repeat, so that a busy machine disturbs
 all of them; times are ratios to the plain step of the same repeat. README.md explains the table.
@@ -27,10 +28,11 @@ from pathlib import Path
 
 import library  # noqa: F401
 import torch
+from kept import Kept
 from models import CASES, QUICK, Case
 from oracle import reference, worst_error
 from peers import PACKAGES, PEERS, check
-from profiles import floors, profile, shares
+from profiles import SHARES, floors, profile, shares
 from ways import Monitor, Naive, Plain, Store, Unobserved
 
 _ALL = ("activation", "adjoint", "gradient")
@@ -80,6 +82,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--profile", choices=list(CASES), metavar="MODEL")
     parser.add_argument("--write", action="store_true", help="into README.md")
+    parser.add_argument("--keep", metavar="FILE", help="what is measured, model by model; a later run goes on from it")
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
@@ -90,17 +93,29 @@ def main() -> None:
         return
     repeats, seconds = (1, 0.0) if options.quick else (options.repeats, options.seconds)
     ways = WAYS | (PEERS if options.peers else {})
-    rows, begun = [], time.perf_counter()
-    for model in options.models:
-        rows += measure(model, cases[model], ways, repeats, seconds)
-    minutes = (time.perf_counter() - begun) / 60
-    command = " ".join(["benchmarks/monitor.py", *sys.argv[1:]])
-    chosen = {model: cases[model] for model in options.models}
+    kept = Kept(options.keep, {"machine": machine(), "ways": list(ways), "repeats": repeats, "seconds": seconds})
+    for number, model in enumerate(options.models, start=1):
+        if model not in kept.models:
+            begun = time.perf_counter()
+            measured = {"monitor": measure(model, cases[model], ways, repeats, seconds)}
+            measured["shares"] = shares(model, cases[model], functools.partial(Monitor, background=False), seconds)
+            kept.add(model, measured | {"seconds": time.perf_counter() - begun})
+        spent = [kept.models[name]["seconds"] for name in options.models[:number]]
+        left = sum(spent) / number * (len(options.models) - number)
+        done = f"{number} of {len(options.models)} models, {left / 60:.0f} more minutes or so"
+        print(done, file=sys.stderr, flush=True)
+    minutes = sum(kept.models[model]["seconds"] for model in options.models) / 60
+    left_out = {"--keep", options.keep}
+    command = " ".join(["benchmarks/monitor.py", *(word for word in sys.argv[1:] if word not in left_out)])
+
+    def rows(name):
+        return [tuple(row) for model in options.models for row in kept.models[model][name]]
+
     parts = {
-        "monitor": f"{machine()} `python {command}`, {minutes:.0f} minutes.\n\n{table(HEADER, rows)}",
+        "monitor": f"{machine()} `python {command}`, {minutes:.0f} minutes.\n\n{table(HEADER, rows('monitor'))}",
         "labelings": table(*labelings(cases["mlp-table"], 20 if options.quick else 200, repeats)),
-        "shares": table(*shares(chosen, functools.partial(Monitor, background=False))),
-        "floors": table(*floors(chosen)),
+        "shares": table(SHARES, rows("shares")),
+        "floors": table(*floors({model: cases[model] for model in options.models})),
     }
     print("\n\n".join(parts.values()))
     if options.write:
@@ -112,10 +127,10 @@ def measure(name: str, case: Case, ways: dict, repeats: int, seconds: float) -> 
     torch.manual_seed(0)
     model, batches = case.build(), case.batches()
     wanted = reference(model, torch.nn.CrossEntropyLoss(), batches[0])
-    runs, errors, costs = {}, {}, {}
+    runs, errors, costs, slow = {}, {}, {}, {}
     for way, make in ways.items():
         try:
-            runs[way], errors[way] = _warm(make, model, batches, wanted)
+            runs[way], errors[way], slow[way] = _warm(make, model, batches, wanted)
             costs[way] = []
         except Exception as reason:
             if way in WAYS:
@@ -131,7 +146,7 @@ def measure(name: str, case: Case, ways: dict, repeats: int, seconds: float) -> 
         # Each way has each neighbour, and the beginning and the end of a repeat, in turn.
         for way in order[repeat % len(order) :] + order[: repeat % len(order)]:
             gc.collect()
-            costs[way].append(runs[way].epoch(batches, steps))
+            costs[way].append(runs[way].epoch(batches, _fewer(steps, slow[way], seconds)))
             if way in later:
                 later[way].append(runs[way].afterwards())
     rows = []
@@ -161,8 +176,13 @@ def measure(name: str, case: Case, ways: dict, repeats: int, seconds: float) -> 
     return rows
 
 
+def _fewer(steps: int, each: float, seconds: float) -> int:
+    """Steps of an epoch by a way whose steps take `each` seconds: it may last twice as long as plain training."""
+    return max(2, min(steps, round(2 * seconds / each)))
+
+
 def _warm(make, model, batches, wanted) -> tuple:
-    """A way that has trained an epoch, and the error of its spectra in its first step."""
+    """A way that has trained an epoch, the error of its spectra in its first step, and its seconds a step."""
     run = make(model)
     if make in PEERS.values():
         check(run, model, batches[0])
@@ -171,8 +191,7 @@ def _warm(make, model, batches, wanted) -> tuple:
         run.afterwards()
     spectra = run.spectra()
     error = "no spectra" if spectra is None else f"{worst_error(spectra, wanted):.1e}"
-    run.epoch(batches, 2)
-    return run, error
+    return run, error, run.epoch(batches, 2).wall
 
 
 def _milliseconds(costs: list) -> list[str]:

@@ -68,27 +68,28 @@ PARTS = {
 }
 
 
-def shares(cases: dict[str, Case], make) -> tuple[tuple, list[tuple]]:
-    """Header and rows: what a monitored step costs by parts, as shares of a plain step, on one thread."""
-    rows = []
-    for name, case in cases.items():
-        torch.manual_seed(0)
-        model, batches = case.build(), case.batches()
-        plain, run = Plain(model), make(model)
-        for way in (plain, run):
-            way.epoch(batches, 4)
-        best = None
-        for _ in range(5):
-            with _timed() as spent:
-                bare, seen = plain.epoch(batches, 32).wall, run.epoch(batches, 32).wall
-            if best is None or seen / bare < best[1] / best[0]:
-                best = bare, seen, dict(spent)
-        run.close()
-        bare, seen, spent = best
-        parts = {part: spent.get(part, 0.0) / 32 for part in PARTS}
-        rest = seen - bare - sum(parts.values())
-        rows.append((name, f"{1e3 * bare:.3g}", *(f"{value / bare:.2f}" for value in (rest, *parts.values()))))
-    return ("model", "plain step, ms", "hooks, copies and the rest", *PARTS), rows
+SHARES = ("model", "plain step, ms", "hooks, copies and the rest", *PARTS)
+
+
+def shares(name: str, case: Case, make, seconds: float) -> list[tuple]:
+    """Rows under SHARES: what a monitored step costs by parts, as shares of a plain step, on one thread."""
+    torch.manual_seed(0)
+    model, batches = case.build(), case.batches()
+    plain, run = Plain(model), make(model)
+    for way in (plain, run):
+        way.epoch(batches, 4)
+    steps = max(2, min(32, round(seconds / plain.epoch(batches, 2).wall)))
+    best = None
+    for _ in range(5):
+        with _timed() as spent:
+            bare, seen = plain.epoch(batches, steps).wall, run.epoch(batches, steps).wall
+        if best is None or seen / bare < best[1] / best[0]:
+            best = bare, seen, dict(spent)
+    run.close()
+    bare, seen, spent = best
+    parts = {part: spent.get(part, 0.0) / steps for part in PARTS}
+    rest = seen - bare - sum(parts.values())
+    return [(name, f"{1e3 * bare:.3g}", *(f"{value / bare:.2f}" for value in (rest, *parts.values())))]
 
 
 @contextlib.contextmanager
