@@ -1,13 +1,21 @@
-"""Keeps Snakemake's SLURM executor from forgetting its jobs while SLURM does not answer."""
+"""Keeps Snakemake's SLURM executor from forgetting its jobs where SLURM does not answer, and from waiting for ever for
+a job that SLURM has forgotten."""
 
 import sys
+import time
+from pathlib import Path
+
+#: What Snakemake writes into the log of a job that ran to its end, and of one that did not.
+DONE, FAILED = "steps (100%) done", "Exiting because a job execution failed"
 
 
 def install() -> None:
-    """Make the executor ask again where it would forget.
+    """Make the executor ask again where it would forget, and look for itself where SLURM has forgotten.
 
     It asks for the states of its jobs five times in a row. Where nothing answers, because the controller restarts, say,
-    version 2.8.0 drops every job that it watched, and Snakemake waits for ever for jobs that have long ended.
+    version 2.8.0 drops every job that it watched, and Snakemake waits for ever for jobs that have long ended. It waits
+    for ever, too, for a job that ended and that SLURM forgot before it was asked: `squeue` knows a job for some minutes
+    after its end (MinJobAge), and not every cluster keeps accounts.
     """
     plugin = sys.modules.get("snakemake_executor_plugin_slurm")
     if plugin is None:
@@ -20,7 +28,43 @@ def install() -> None:
         if active_jobs and self._status_query_calls == answered:
             self.logger.warning("SLURM does not answer; it is asked again later.")
             active = active_jobs
+        lost = await _lost(self, plugin, active)
         for job in active:
-            yield job
+            if job.external_jobid in lost:
+                _judge(self, job)
+            else:
+                yield job
 
     plugin.Executor.check_active_jobs = check_active_jobs
+
+
+async def _lost(executor, plugin, jobs) -> set[str]:
+    """Which of the jobs the controller has not known for as long as Snakemake waits for files (`--latency-wait`)."""
+    if not jobs or executor._submitted_job_clusters:  # other clusters' jobs are unknown to this one's controller
+        return set()
+    known, _ = await plugin.query_job_status(plugin.query_job_status_squeue(executor.run_uuid), executor.logger)
+    if known is None:
+        return set()
+    known = {number.split("_")[0] for number in known}  # the waiting tasks of an array stand in one line
+    since = vars(executor).setdefault("_unknown_since", {})
+    unknown = {job.external_jobid for job in jobs if job.external_jobid.split("_")[0] not in known}
+    for number in since.keys() - unknown:
+        del since[number]
+    now = time.monotonic()
+    patience = executor.workflow.execution_settings.latency_wait
+    return {number for number in unknown if now - since.setdefault(number, now) >= patience}
+
+
+def _judge(executor, job) -> None:
+    """Take a job as done or as failed by the log that it left."""
+    log = job.aux.get("slurm_logfile")
+    try:
+        text = Path(log).read_text(encoding="utf-8", errors="replace")
+    except (OSError, TypeError):
+        text = ""  # none was left
+    if DONE in text and FAILED not in text:
+        executor.logger.warning(f"SLURM has forgotten job {job.external_jobid}; by its log it is done.")
+        executor.report_job_success(job)
+    else:
+        message = f"SLURM has forgotten job {job.external_jobid}, and its log does not say that it is done."
+        executor.report_job_error(job, msg=message, aux_logs=[str(log)])
