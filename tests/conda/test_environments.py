@@ -4,11 +4,13 @@ The environments come from a local channel of the packages in the lock, not from
 packages beside it to its jobs, so it is started from an environment that holds Snakemake alone.
 """
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 from environments import environment, make_conda
 
 
@@ -72,3 +74,21 @@ def test_without_conda_snakemake_says_so(repository, snakemake, tmp_path):
     process = snakemake(repository, tmp_path, "--sdm", "conda", "--cores", "1", "--configfile", config, check=False)
     assert process.returncode != 0
     assert "Is conda installed and accessible?" in process.stdout
+
+
+def test_pins_are_made_of_every_environment_but_that_of_training_where_the_machine_decides_about_cuda(
+    repository, tmp_path
+):
+    """The step of the workflow file for public CI, with a command `conda` that only prints."""
+    shutil.copytree(repository / "envs", tmp_path / "envs")
+    conda = tmp_path / "bin" / "conda"
+    conda.parent.mkdir()
+    conda.write_text("#!/bin/sh\n[ $1 = list ] && printf '# made\\n@EXPLICIT\\nfile:///a.conda#0\\n' || true\n")
+    conda.chmod(0o755)
+    workflow = yaml.safe_load((repository / ".github" / "workflows" / "conda.yaml").read_text(encoding="utf-8"))
+    (step,) = (step["run"] for step in workflow["jobs"]["conda"]["steps"] if step.get("name") == "Pin files")
+    variables = {"PATH": f"{conda.parent}:{os.environ['PATH']}", "RUNNER_TEMP": str(tmp_path)}
+    subprocess.run(["bash", "-e", "-c", step], cwd=tmp_path, env=variables, check=True)
+    pins = {path.name.split(".")[0]: path.read_text() for path in tmp_path.glob("envs/*.linux-64.pin.txt")}
+    assert set(pins) == {path.stem for path in tmp_path.glob("envs/*.yaml")} - {"training"}
+    assert set(pins.values()) == {"@EXPLICIT\nfile:///a.conda#0\n"}
