@@ -1,5 +1,6 @@
 # The configuration, and where everything lies.
 
+import gc
 import re
 import sys
 
@@ -10,6 +11,9 @@ from snakemake.logging import logger
 # Where this copy of the workflow lies, also where another workflow takes it in as a module.
 ROOT = Path(workflow.current_basedir.get_path_or_uri(secret_free=False)).parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
+
+# What is planned lives on to the end: looking through it for waste again and again takes a tenth of a dry run.
+gc.set_threshold(50_000, 20, 100)
 
 import patience
 from autospec import configuration, grid, inputs
