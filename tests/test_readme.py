@@ -37,6 +37,14 @@ ELSEWHERE = {
     ),
 }
 
+#: Programs that pages ask to run, and what of their output is looked for.
+BENCHMARKS = {
+    "benchmarks/monitor.py": r"mlp-table",
+    "benchmarks/calibration.py": r"calibration\.tsv",
+    "benchmarks/dry_runs.py": r"\| `config/paper.yaml` \| \d",
+    "benchmarks/resources.py": r"\| preprocess \| 1 \| 4000 \| \d{3} \|",
+}
+
 
 def read(page):
     return (ROOT / page).read_text(encoding="utf-8")
@@ -74,7 +82,7 @@ def run(*command, **options):
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = os.environ | {"PATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
     output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    process = subprocess.run(command, cwd=ROOT, env=environment, **output, **options)
+    process = subprocess.run(command, env=environment, **output, **{"cwd": ROOT} | options)
     assert process.returncode == 0, process.stdout
     return process.stdout
 
@@ -92,11 +100,35 @@ def test_a_command_in_a_page_does_what_it_says(command, mine, tmp_path, monkeypa
     elif program == "make":
         assert run(program, "--dry-run", "--always-make", *arguments).strip()
     else:
-        assert program == "python" and arguments[0].startswith("benchmarks/"), (
+        assert program == "python" and arguments[0] in BENCHMARKS, (
             f"{command}: say in this file how to run it, or in ELSEWHERE why not"
         )
         text = read(arguments[0])
         assert [option for option in arguments if option.startswith("--") and f'"{option}"' not in text] == []
+
+
+@pytest.fixture(scope="module")
+def paired(mine, snakemake, tmp_path_factory):
+    """A folder where people were paired with the configuration in the README."""
+    folder = tmp_path_factory.mktemp("paired")
+    snakemake(ROOT, folder, "--cores", "1", "--until", "split", "--show-failed-logs", "--configfile", mine)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [command for command in ALL if command.startswith("python benchmarks/")])
+def test_a_benchmark_in_a_page_comes_to_its_end_in_a_short_form(command, mine, paired, tmp_path):
+    _, program, *options = command.split()
+    options = [option for option in options if option != "--write"]  # which would write the page anew
+    if program == "benchmarks/monitor.py":
+        options += ["--quick"] if {"--models", "--profile"} & set(options) else ["--quick", "--models", "mlp-table"]
+    elif program == "benchmarks/calibration.py":
+        asked = ["--configfile", mine] if "--configfile" in options else ["--only", "mlp-equal"]
+        options = [*asked, "--replicates", "1", "--output", tmp_path / "calibration"]
+    elif program == "benchmarks/dry_runs.py":
+        options += ["--repeats", "1"]
+    printed = run(sys.executable, str(ROOT / program), *map(str, options), cwd=paired)
+    assert re.search(BENCHMARKS[program], printed), printed
 
 
 def test_commands_that_are_run_elsewhere_are_still_in_a_page():

@@ -107,7 +107,7 @@ rule quality:
         "../../envs/preprocessing.yaml"
     threads: 1
     resources:
-        mem_mb=growing(4000),
+        mem_mb=growing(2000),
         runtime=growing(30),
     params:
         time_courses=lambda wildcards: config["datasets"][wildcards.dataset]["source"]

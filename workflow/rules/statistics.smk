@@ -52,7 +52,7 @@ rule pairings:
         "../../envs/statistics.yaml"
     threads: 1
     resources:
-        mem_mb=growing(4000),
+        mem_mb=growing(2000),
         runtime=growing(60),
     params:
         matching=lambda wildcards: config["datasets"][wildcards.dataset].get("matching", {}),
