@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,15 @@ def snakemake(tmp_path_factory):
         return process
 
     return run
+
+
+@pytest.fixture
+def other_disk(tmp_path):
+    """A folder on another disk than the repository and the data, where there is one that is known: memory, on Linux."""
+    memory = Path("/dev/shm")
+    there = memory.is_dir() and os.access(memory, os.W_OK) and memory.stat().st_dev != tmp_path.stat().st_dev
+    with tempfile.TemporaryDirectory(dir=memory if there else tmp_path) as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(scope="session")

@@ -3,10 +3,8 @@
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 import yaml
@@ -20,15 +18,6 @@ RUN = "data-mine_model-mlp_task-autoencoding_activation-relu_shape-base"
 def state(folder):
     """Every path below a folder, with when and as what it was last written."""
     return {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in [folder, *folder.rglob("*")]}
-
-
-@pytest.fixture
-def other_disk(tmp_path):
-    """A folder on another disk than the repository and the data, where there is one that is known: memory, on Linux."""
-    memory = Path("/dev/shm")
-    there = memory.is_dir() and os.access(memory, os.W_OK) and memory.stat().st_dev != tmp_path.stat().st_dev
-    with tempfile.TemporaryDirectory(dir=memory if there else tmp_path) as folder:
-        yield Path(folder)
 
 
 @pytest.mark.slow
