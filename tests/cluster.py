@@ -27,6 +27,11 @@ class Job:
     minutes: int
     megabytes: int
 
+    @property
+    def kind(self) -> str:
+        """The group that the job is of, or else its rule."""
+        return self.name.split("_")[0] if self.name.startswith(("prepare", "draw")) else self.name
+
 
 class Cluster:
     """The daemons, and what tests ask and tell them.
@@ -75,6 +80,15 @@ class Cluster:
     def stop_controller(self) -> None:
         """Stop it as for a restart: it saves its state, which a killed one does only every few seconds."""
         self._end("slurmctld", signal.SIGTERM)
+
+    def forget(self) -> None:
+        """Make the controller forget the jobs that have ended, as each does some minutes after its end."""
+        text = (ETC / "slurm.conf").read_text(encoding="utf-8")
+        (ETC / "slurm.conf").write_text(text.replace("MinJobAge=3600", "MinJobAge=2"), encoding="utf-8")
+        self.ask("scontrol", "reconfigure")
+        wait_for(lambda: not self.ask("squeue", "--noheader", "--states=all"), "jobs to be forgotten", 240)
+        (ETC / "slurm.conf").write_text(text, encoding="utf-8")
+        self.ask("scontrol", "reconfigure")
 
     def _process(self, name: str) -> int:
         return int((self.folder / f"{name}.pid").read_text())

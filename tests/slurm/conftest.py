@@ -96,10 +96,22 @@ def submit(cluster, repository, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def quiet(submit, tmp_path_factory) -> Path:
-    """A folder, its path with a space and a letter outside ASCII, where the test configuration ran to its end."""
+def quiet_run(cluster, submit, tmp_path_factory):
+    """A run of the test configuration to its end: its folder, and its jobs while they are remembered."""
     folder = tmp_path_factory.mktemp("cluster") / "Zoë's results"
     folder.mkdir()
     gpu = ("--set-resources", "train:gpu=1", "train:slurm_partition=gpu")
     submit.finish(submit(folder, *gpu), folder, 600)
-    return folder
+    return folder, cluster.jobs(folder)
+
+
+@pytest.fixture(scope="session")
+def quiet(quiet_run) -> Path:
+    """A folder, its path with a space and a letter outside ASCII, where the test configuration ran to its end."""
+    return quiet_run[0]
+
+
+@pytest.fixture(scope="session")
+def quiet_jobs(quiet_run) -> list:
+    """The jobs of that run."""
+    return quiet_run[1]

@@ -4,6 +4,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -37,10 +38,10 @@ def training(folder: Path) -> psutil.Process:
 
 @pytest.fixture
 def prepared(quiet, tmp_path):
-    """Make a folder where the data are ready and nothing is trained: ``prepared(name)``."""
+    """Make a folder where the data are ready and nothing is trained: ``prepared(name)``, or with `where`."""
 
-    def copy(name: str) -> Path:
-        folder = tmp_path / name
+    def copy(name: str, where: Path = tmp_path) -> Path:
+        folder = where / name
         shutil.copytree(quiet, folder, ignore=shutil.ignore_patterns("runs", "statistics", "figures", "checkpoints"))
         return folder
 
@@ -107,8 +108,58 @@ def test_a_job_that_is_lost_is_sent_again_once_with_twice_the_time_and_memory(cl
     assert len({cluster.jobs(folder, "train")[1].minutes for folder in folders.values()}) == 1
 
 
-def test_a_drained_node_holds_what_comes_until_it_is_resumed(cluster, submit, check, prepared):
-    folder = prepared("drained")
+def cancel_one(cluster, folder, kind):
+    """Cancel the first job of a kind as soon as one is at work, if one is."""
+    for job in cluster.jobs(folder):
+        if job.kind == kind and job.state == "RUNNING":
+            cluster.ask("scancel", job.number)
+            return True
+
+
+def test_a_whole_run_in_which_groups_of_jobs_are_cancelled_ends_with_all_that_a_quiet_run_made(
+    cluster, quiet, quiet_jobs, submit, tmp_path
+):
+    folder = tmp_path / "whole"
+    for kept in (".snakemake/metadata", "results/test/raw"):
+        shutil.copytree(quiet / kept, folder / kept)
+    run = submit(folder)
+    cancelled = ("prepare", "train", "draw")
+    for kind in cancelled:
+        wait_for(lambda kind=kind: cancel_one(cluster, folder, kind) or run.poll() is not None, f"a job to {kind}", 900)
+    submit.finish(run, folder, 600)
+    made, wanted = contents(folder, "results"), contents(quiet, "results")
+    assert sorted(made) == sorted(wanted) and len(made) > 100
+    assert [name for name in made if made[name] != wanted[name]] == []
+    for page in ("report.html", "explorer.html"):
+        assert (folder / "results" / "test" / page).stat().st_size > 100_000
+    once = Counter((job.kind, job.state) for job in quiet_jobs if not job.kind.startswith("simulate_"))
+    again = Counter((kind, "CANCELLED") for kind in cancelled)
+    assert Counter((job.kind, job.state) for job in cluster.jobs(folder)) == once + again
+
+
+def test_a_job_that_slurm_forgets_while_snakemake_sleeps_counts_if_it_is_done_and_else_is_sent_again(
+    cluster, submit, check, prepared
+):
+    folders = {how: prepared(how) for how in ("done", "killed")}
+    runs = {how: submit(folder, TARGET, "--latency-wait", "5") for how, folder in folders.items()}
+    processes = {how: training(folder) for how, folder in folders.items()}
+    for run in runs.values():
+        run.send_signal(signal.SIGSTOP)
+    processes["killed"].kill()
+
+    def states():
+        return [job.state for folder in folders.values() for job in cluster.jobs(folder)]
+
+    wait_for(lambda: states() == ["COMPLETED", "FAILED"], "the end of both jobs", 240)
+    cluster.forget()
+    for run in runs.values():
+        run.send_signal(signal.SIGCONT)
+    assert check(runs["done"], folders["done"]) == {"test_groups": ["COMPLETED"]}
+    assert check(runs["killed"], folders["killed"]) == {"train": ["COMPLETED"], "test_groups": ["COMPLETED"]}
+
+
+def test_a_drained_node_holds_what_comes_until_it_is_resumed(cluster, submit, check, prepared, other_disk):
+    folder = prepared("drained", other_disk)  # with the results on another disk than the repository
     run = submit(folder, TARGET)
     training(folder)
     cluster.ask("scontrol", "update", "nodename=localhost", "state=drain", "reason=test")

@@ -5,11 +5,10 @@ from collections import Counter
 import pandas as pd
 
 
-def test_every_step_of_the_run_is_a_job_that_ran_once(cluster, quiet):
+def test_every_step_of_the_run_is_a_job_that_ran_once(quiet, quiet_jobs):
     assert (quiet / "results" / "test" / "report.html").stat().st_size > 100_000
-    jobs = cluster.jobs(quiet)
-    assert {job.state for job in jobs} == {"COMPLETED"}
-    sent = Counter(job.name.split("_")[0] if job.name.startswith(("prepare", "draw")) else job.name for job in jobs)
+    assert {job.state for job in quiet_jobs} == {"COMPLETED"}
+    sent = Counter(job.kind for job in quiet_jobs)
     logs = quiet / "logs" / "results" / "test"
     ran = Counter({folder.name: len(list(folder.rglob("*.log"))) for folder in logs.iterdir()})
     assert sent.pop("prepare") == ran.pop("preprocess") == ran.pop("pair") == ran.pop("split")
@@ -18,13 +17,13 @@ def test_every_step_of_the_run_is_a_job_that_ran_once(cluster, quiet):
     assert sent == ran
 
 
-def test_only_trainings_are_sent_to_the_gpu(cluster, quiet):
-    for job in cluster.jobs(quiet):
+def test_only_trainings_are_sent_to_the_gpu(quiet_jobs):
+    for job in quiet_jobs:
         assert (job.partition, job.gpu) == (("gpu", True) if job.name == "train" else ("cpu", False))
 
 
-def test_every_job_asks_for_memory_and_time(cluster, quiet):
-    for job in cluster.jobs(quiet):
+def test_every_job_asks_for_memory_and_time(quiet_jobs):
+    for job in quiet_jobs:
         assert job.megabytes >= 1000 and 10 <= job.minutes < 1440
 
 
