@@ -20,12 +20,12 @@ def watch(monkeypatch, tmp_path):
     """
     monkeypatch.setattr(plugin.Executor, "check_active_jobs", plugin.Executor.check_active_jobs)  # put back afterwards
     monkeypatch.setattr(plugin, "get_min_job_age", lambda: 300)
-    settings = types.SimpleNamespace(
-        init_seconds_before_status_checks=2, status_attempts=5, status_command="squeue", keep_successful_logs=True
-    )
+    monkeypatch.setattr(plugin, "is_query_tool_available", lambda tool: True)
+    settings = types.SimpleNamespace(init_seconds_before_status_checks=2, status_attempts=5, keep_successful_logs=True)
     quiet = types.SimpleNamespace(debug=print, info=print, warning=print)
 
-    def look(*answers, job="7", log=None) -> tuple[list[str], dict[str, str]]:
+    def look(*answers, job="7", log=None, command="squeue") -> tuple[list[str], dict[str, str]]:
+        settings.status_command = command
         executor = object.__new__(plugin.Executor)
         executor.workflow = types.SimpleNamespace(
             executor_settings=settings, execution_settings=types.SimpleNamespace(latency_wait=PATIENCE)
@@ -46,7 +46,7 @@ def watch(monkeypatch, tmp_path):
         for number, answer in enumerate(answers):
 
             async def query(command, logger, answer=answer):
-                return (None, None) if answer is None else (answer, 0.1)
+                return (None, None) if answer is None or command.startswith("sacct") else (answer, 0.1)
 
             monkeypatch.setattr(plugin, "query_job_status", query)
             monkeypatch.setattr(patience.time, "monotonic", lambda number=number: 30.0 * number)
@@ -90,6 +90,13 @@ def test_a_job_that_slurm_has_forgotten_ended_as_its_log_says(watch, log, how):
     patience.install()
     assert watch({}, {}, log=log) == (["7"], {})  # half a minute: not yet
     assert watch({}, {}, {}, log=log) == ([], {"7": how})
+
+
+def test_a_cluster_that_keeps_no_accounts_is_asked_by_squeue_where_sacct_was_wanted(watch):
+    patience.install()
+    running = {"7": "RUNNING"}
+    assert watch(running, running, running, command="sacct") == (["7"], {})
+    assert watch(running, {}, {}, {}, command="sacct", log="1 of 1 steps (100%) done\n") == ([], {"7": "done"})
 
 
 def test_only_minutes_in_a_row_in_which_slurm_answers_count(watch):
