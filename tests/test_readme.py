@@ -39,7 +39,7 @@ ELSEWHERE = {
 
 #: Programs that pages ask to run, and what of their output is looked for.
 BENCHMARKS = {
-    "benchmarks/monitor.py": r"mlp-table",
+    "benchmarks/monitor.py": r"mlp-table|plain step",
     "benchmarks/calibration.py": r"calibration\.tsv",
     "benchmarks/dry_runs.py": r"\| `config/paper.yaml` \| \d",
     "benchmarks/resources.py": r"\| preprocess \| 1 \| 4000 \| \d{3} \|",
