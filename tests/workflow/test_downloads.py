@@ -3,6 +3,10 @@
 import gzip
 import hashlib
 import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -116,15 +120,21 @@ def test_without_a_network_the_run_ends_in_one_message(repository, snakemake, tm
     assert not (tmp_path / "results" / "preprocessed").exists()
 
 
-def test_cobre_is_downloaded_into_its_folder_with_component_maps(
-    repository, snakemake, tmp_path, publisher, configured
-):
+def publish_cobre(publisher):
+    """Two people's files and the component maps; gives COBRE's files."""
     files = {"phenotypic_data.tsv.gz": gzip.compress(b"ID\tSubject Type\n40000\tPatient\n")}
     for subject in ("0040000", "0040001"):
         files |= {f"fmri_{subject}.nii.gz": b"scan" + subject.encode(), f"fmri_{subject}.tsv.gz": b"fd"}
     publisher.article(4197885, files)
     for name in ("PNAS_Smith09_rsn10.nii.gz", "rsn20.nii.gz", "rsn70.nii.gz"):
         publisher.files[f"/www.fmrib.ox.ac.uk/datasets/brainmap+rsns/{name}"] = name.encode()
+    return files
+
+
+def test_cobre_is_downloaded_into_its_folder_with_component_maps(
+    repository, snakemake, tmp_path, publisher, configured
+):
+    files = publish_cobre(publisher)
     config = configured(
         {
             "data_folders": ["far/away", "data"],
@@ -141,3 +151,55 @@ def test_cobre_is_downloaded_into_its_folder_with_component_maps(
     folder = tmp_path / "far" / "away" / "cobre"
     assert {name: (folder / name).read_bytes() for name in files} == files
     assert (folder / "rsn20.nii.gz").read_bytes() == b"rsn20.nii.gz"
+
+
+@pytest.fixture
+def checkout(repository, tmp_path, monkeypatch):
+    """A copy of what `make` needs, beside no data; of a run, Snakemake comes as far as the downloads."""
+    folder = tmp_path / "checkout"
+    for name in ("Makefile", "Snakefile", "requirements.lock"):
+        folder.mkdir(exist_ok=True)
+        shutil.copy(repository / name, folder)
+    for name in ("workflow", "config", "envs"):
+        shutil.copytree(repository / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    programs = folder / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    for name in ("python", "snakemake"):
+        program = programs / name
+        program.write_text(f'#!/bin/sh\nexec "{Path(sys.executable).with_name(name)}" "$@"\n')
+        program.chmod(0o755)
+    (folder / ".venv" / "ready").touch()
+    profile = tmp_path / "profile"
+    profile.mkdir()
+    (profile / "config.yaml").write_text("until: download\n")
+    monkeypatch.setenv("SNAKEMAKE_PROFILE", str(profile))
+    return folder
+
+
+def by_hand(folder):
+    """Files that somebody put there: what they hold is looked at when they are read."""
+    folder.mkdir(parents=True)
+    (folder / "file").touch()
+
+
+@pytest.mark.slow
+def test_make_abide_downloads_what_is_not_there(checkout, publisher):
+    data = checkout / "data" / "abide"
+    for name in ("mnist", "abide_freesurfer"):  # whose published checksums no made file has
+        by_hand(data / name)
+    subprocess.run(["make", "abide", "CORES=1"], cwd=checkout, check=True)
+    files = read_tsv(data / "abide_cc200_nyu" / "downloaded.tsv")["file"]
+    assert sorted(files) == sorted([sources.PHENOTYPES, *(f"raw/{name}_rois_cc200.1D" for name in SUBJECTS)])
+    assert not (data / "mnist" / "downloaded.tsv").exists() and not (checkout / "results").exists()
+
+
+@pytest.mark.slow
+def test_make_cobre_downloads_what_is_not_there(checkout, publisher):
+    publish_cobre(publisher)
+    for name in ("aseg.stats", "lh.aparc.stats"):
+        publisher.bucket(f"{sources.ABIDE}/Outputs/freesurfer/5.1/{SUBJECTS[0]}/stats/{name}", b"# Measure\n")
+    data = checkout / "data" / "paper"
+    by_hand(data / "mnist")
+    subprocess.run(["make", "cobre", "CORES=1"], cwd=checkout, check=True)
+    assert {"phenotypic_data.tsv.gz", "rsn70.nii.gz"} < set(read_tsv(data / "cobre" / "downloaded.tsv")["file"])
+    assert f"{SUBJECTS[0]}/stats/aseg.stats" in set(read_tsv(data / "abide_fs51" / "downloaded.tsv")["file"])
