@@ -4,9 +4,20 @@ import nibabel as nib
 import numpy as np
 from nilearn.maskers import NiftiMapsMasker
 
-from autospec.data import simulate_fmri
+from autospec.data import fmri, simulate_fmri
 
+OPTIONS = {
+    "source": "fmri",
+    "participants": {"subject": "participant_id", "group": "diagnosis"},
+    "groups": {"control": ["control"], "patient": ["schizophrenia"]},
+}
 SCAN = "sub-0002/func/sub-0002_task-rest_desc-preproc_bold.nii.gz"
+CONFOUNDS = "sub-0002/func/sub-0002_task-rest_desc-confounds_timeseries.tsv"
+
+
+def read(folder, **options):
+    """Read the scans in a folder, with what is asked of them beside who they are."""
+    return fmri.read("rest", OPTIONS | options, folder)
 
 
 def save(folder, data, affine=simulate_fmri.AFFINE, name=SCAN, step=2.0, unit="sec"):

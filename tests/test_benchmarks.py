@@ -86,5 +86,17 @@ def test_the_tables_are_written_between_their_marks(benchmarks, tmp_path):
 
 def test_the_page_has_a_place_for_every_table(repository):
     text = (repository / "benchmarks" / "README.md").read_text(encoding="utf-8")
-    for name in ("monitor", "labelings", "shares", "floors"):
+    for name in ("monitor", "labelings", "shares", "floors", "preprocessing"):
         assert f"<!-- table:{name} -->\n" in text and f"<!-- end:{name} -->" in text
+
+
+def test_every_reader_reads_what_is_written_for_it(benchmarks, monkeypatch, tmp_path):
+    import preprocessing
+
+    monkeypatch.setattr(preprocessing, "SHAPE", (6, 7, 6))
+    for name, case in preprocessing.CASES.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        case.write(folder, 12)
+        found = [preprocessing.measure(case, folder, people) for people in (4, 12)]
+        assert all(one["seconds"] > 0 and one["megabytes"] > 50 for one in found)

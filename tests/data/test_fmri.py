@@ -1,7 +1,5 @@
-import gzip
 import json
 import logging
-import shutil
 import tracemalloc
 
 import nibabel as nib
@@ -9,33 +7,10 @@ import nilearn.signal
 import numpy as np
 import pandas as pd
 import pytest
-from scan_files import SCAN, by_nilearn, save, scan
+from scan_files import CONFOUNDS, OPTIONS, SCAN, by_nilearn, read, save, scan
 
 from autospec.data import confounds, fmri, simulate_fmri
 from autospec.errors import InputError
-
-OPTIONS = {
-    "source": "fmri",
-    "participants": {"subject": "participant_id", "group": "diagnosis"},
-    "groups": {"control": ["control"], "patient": ["schizophrenia"]},
-}
-CONFOUNDS = "sub-0002/func/sub-0002_task-rest_desc-confounds_timeseries.tsv"
-
-
-@pytest.fixture(scope="module")
-def cohort(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("cohort")
-    simulate_fmri.write_cohort(folder, 4, 1.0, 3)
-    return folder
-
-
-@pytest.fixture
-def copy(cohort, tmp_path):
-    return shutil.copytree(cohort, tmp_path / "cohort")
-
-
-def read(folder, **options):
-    return fmri.read("rest", OPTIONS | options, folder)
 
 
 def confounds_by_hand(folder, subject="sub-0002"):
@@ -222,31 +197,6 @@ def test_maps_on_another_grid_are_resampled_only_when_asked_for(copy):
     assert min(alike) > 0.9
 
 
-def edit_confounds(change):
-    def edited(folder):
-        table = pd.read_csv(folder / CONFOUNDS, sep="\t", dtype=str, keep_default_na=False)
-        change(table).to_csv(folder / CONFOUNDS, sep="\t", index=False)
-
-    return edited
-
-
-def set_cell(table):
-    table.loc[5, "csf"] = "n/a"
-    return table
-
-
-def shifted(folder):
-    affine = simulate_fmri.AFFINE.copy()
-    affine[0, 3] += 6
-    save(folder, scan(folder), affine)
-
-
-def with_nan(folder):
-    data = scan(folder)
-    data[6, 8, 6, 3] = np.nan
-    save(folder, data)
-
-
 def test_voxels_that_are_nan_in_every_volume_count_as_zeros_as_in_nilearns_maskers(copy):
     maps, data = scan(copy, "component_maps.nii.gz"), scan(copy)
     outside = ~maps.any(axis=3)
@@ -272,155 +222,6 @@ def test_what_is_no_number_under_no_component_does_not_matter(copy):
     data[0, 0, 0, 3], data[0, 0, 0, 4] = np.nan, np.inf
     save(copy, data)
     np.testing.assert_array_equal(read(copy)[0].values, expected)
-
-
-def with_infinity(folder):
-    data = scan(folder)
-    data[6, 8, 6] = np.inf
-    save(folder, data)
-
-
-def cut_short(folder):
-    (folder / SCAN).write_bytes((folder / SCAN).read_bytes()[:-20_000])
-
-
-def cut_short_unpacked(folder):
-    plain = folder / SCAN.removesuffix(".gz")
-    plain.write_bytes(gzip.decompress((folder / SCAN).read_bytes())[:-1000])
-    (folder / SCAN).unlink()
-    for path in folder.glob("sub-*/func/*.nii.gz"):
-        path.with_suffix("").write_bytes(gzip.decompress(path.read_bytes()))
-
-
-def empty_map(folder):
-    maps = scan(folder, "component_maps.nii.gz")
-    maps[..., 7] = 0
-    save(folder, maps, name="component_maps.nii.gz")
-
-
-def other_step(folder):
-    (folder / SCAN.replace(".nii.gz", ".json")).unlink()
-    save(folder, scan(folder), step=2.5)
-
-
-BOLD = "sub-0002_task-rest_desc-preproc_bold.nii.gz"
-
-
-@pytest.mark.parametrize(
-    "damage, said",
-    [
-        (lambda folder: save(folder, scan(folder)[..., 0]), BOLD + r": found an image of shape \(13, 16, 12\)"),
-        (cut_short, BOLD + ": the file is damaged or cut short"),
-        (lambda folder: (folder / SCAN).write_bytes(b"no image"), BOLD + ": not a readable NIfTI"),
-        (lambda folder: (folder / SCAN).write_bytes(b""), BOLD + ": not a readable NIfTI"),
-        (shifted, BOLD + r": grid .*origin \(-66.0, -108.0, -54.0\).*\(-72.0"),
-        (lambda folder: save(folder, scan(folder)[:-1]), BOLD + r": grid \(12, 16, 12\)"),
-        (with_infinity, BOLD + r": volume 1, voxel \(6, 8, 6\): found inf, wanted a finite number.*120 such values"),
-        (with_nan, BOLD + r": volume 4, voxel \(6, 8, 6\): found nan"),
-        (lambda folder: save(folder, np.full((13, 16, 12, 120), 7.0, np.float32)), BOLD + ": no voxel under"),
-        (lambda folder: (folder / SCAN).unlink(), "1 subject.s. of the participants table have no data"),
-        (lambda folder: (folder / CONFOUNDS).unlink(), "sub-0002.*tsv: no confounds for subject sub-0002"),
-        (edit_confounds(lambda table: table.iloc[:-3]), "timeseries.tsv: found 117 rows, wanted 120"),
-        (edit_confounds(lambda table: table.drop(columns="rot_x")), "timeseries.tsv: no column 'rot_x'"),
-        (edit_confounds(set_cell), "timeseries.tsv, line 7, column 'csf': found"),
-        (lambda folder: (folder / CONFOUNDS).write_bytes(b""), "timeseries.tsv: found 0 row"),
-        (lambda folder: (folder / CONFOUNDS).write_bytes(b"\xff\xfe\x00"), "timeseries.tsv: byte 0 is not UTF-8"),
-        (lambda folder: (folder / "component_maps.nii.gz").unlink(), "component_maps.nii.gz: no such file"),
-        (empty_map, "component_maps.nii.gz: component map 8 is zero everywhere"),
-        (
-            lambda folder: save(folder, scan(folder, "brain_mask.nii.gz"), name="component_maps.nii.gz"),
-            r"component_maps.nii.gz: found an image of shape \(13, 16, 12\), wanted component maps",
-        ),
-        (lambda folder: (folder / "component_maps.tsv").write_text("name\none\n"), "maps.tsv: wanted a column 'name'"),
-        (lambda folder: save(folder, scan(folder), step=2.5), BOLD + ": contradictory repetition times: 2.5 s in the"),
-        (other_step, BOLD + ": repetition time 2.5 s of subject sub-0002, but 2 s of sub-0001"),
-        (
-            lambda folder: (folder / SCAN.replace(".nii.gz", ".json")).write_text("{"),
-            "bold.json: not JSON",
-        ),
-    ],
-)
-def test_bad_files_are_named_in_one_message(copy, damage, said):
-    damage(copy)
-    with pytest.raises(InputError, match=said) as caught:
-        read(copy)
-    assert "\n" not in str(caught.value)
-
-
-def test_an_unpacked_scan_that_is_cut_short_is_refused(copy):
-    cut_short_unpacked(copy)
-    with pytest.raises(InputError, match="bold.nii: the file is damaged or cut short"):
-        read(copy, bold="{subject}/func/{subject}_task-rest_desc-preproc_bold.nii")
-
-
-def test_a_configured_repetition_time_that_contradicts_the_files_is_refused(cohort):
-    with pytest.raises(InputError, match="2 s in the header.*3 s in `repetition_time`"):
-        read(cohort, repetition_time=3.0)
-
-
-def test_people_without_a_scan_can_be_left_out(copy):
-    (copy / SCAN).unlink()
-    dataset, qc, dropped = read(copy, missing_subjects="drop")
-    assert dataset.people["subject"].tolist() == ["sub-0001", "sub-0003", "sub-0004"]
-    assert len(qc) == len(dataset.values) == 3
-    assert dropped["label"].tolist() == ["sub-0002"]
-
-
-@pytest.mark.slow
-def test_real_scans_go_through(shared_data, tmp_path):
-    """Haxby et al. (2001), whole brain at 25 mm; each run stands for a person here."""
-    source = shared_data / "fmri_4d" / "pymvpa_haxby" / "haxby2001_sub001"
-    runs = sorted(source.glob("task001_run*/bold_25mm.nii.gz"))[:4]
-    first = nib.load(runs[0])
-    rng = np.random.default_rng(0)
-    maps = np.abs(rng.standard_normal((*first.shape[:3], 5))).astype(np.float32)
-    maps *= (first.get_fdata().std(axis=3) > 0)[..., None]
-    nib.save(nib.Nifti1Image(maps, first.affine), tmp_path / "maps.nii.gz")
-    for number, run in enumerate(runs):
-        shutil.copy(run, tmp_path / f"run{number}.nii.gz")
-    people = "participant_id\tdiagnosis\n" + "".join(f"run{n}\t{'ab'[n % 2]}\n" for n in range(4))
-    (tmp_path / "participants.tsv").write_text(people)
-    dataset, qc, dropped = read(
-        tmp_path, bold="{subject}.nii.gz", maps="maps.nii.gz", confounds=None, groups={"a": ["a"], "b": ["b"]}
-    )
-    assert dataset.values.shape == (4, 121, 5)
-    assert not dataset.simulated
-    assert dropped.empty
-    assert set(qc["repetition_time"]) == {2.5}
-    assert qc["mean_fd"].isna().all()
-    assert "motion" not in dataset.people
-    assert dataset.features[0] == "component-01"
-    volumes = nib.load(runs[3]).get_fdata().reshape(-1, 121)
-    raw = np.linalg.lstsq(maps.reshape(-1, 5).astype(float), volumes)[0].T
-    wanted = nilearn.signal.clean(raw, t_r=2.5, low_pass=0.1, high_pass=0.01, standardize="zscore_sample")
-    np.testing.assert_allclose(dataset.values[3], wanted, atol=5e-3)
-
-
-@pytest.mark.parametrize(
-    "name, said",
-    [
-        ("nibabel/functional.nii", "20 volumes of 2 s are too few"),
-        ("nitime/fmri1.nii.gz", "40 volumes of 1.35 s are too few.* 3 confounds"),
-        ("nibabel/example4d.nii.gz", "a.nii.gz: no usable repetition time in the header .time step 2000, unit sec"),
-    ],
-)
-def test_real_scans_that_are_too_short_or_mislabelled_are_refused(shared_data, tmp_path, name, said):
-    path = shared_data / "fmri_4d" / name
-    image = nib.load(path)
-    suffix = ".nii.gz" if name.endswith(".gz") else ".nii"
-    for person in "ab":
-        shutil.copy(path, tmp_path / f"{person}{suffix}")
-    maps = np.random.default_rng(0).random((*image.shape[:3], 3)).astype(np.float32)
-    nib.save(nib.Nifti1Image(maps, image.affine), tmp_path / "maps.nii.gz")
-    (tmp_path / "participants.tsv").write_text("participant_id\tdiagnosis\na\ta\nb\tb\n")
-    options = {"maps": "maps.nii.gz", "groups": {"a": ["a"], "b": ["b"]}, "bold": "{subject}" + suffix}
-    options |= {"confounds": "{subject}.tsv", "confound_columns": list("xyz"), "low_pass": 0.04}
-    for person in "ab":
-        pd.DataFrame(np.eye(image.shape[3], 3), columns=list("xyz")).to_csv(
-            tmp_path / f"{person}.tsv", sep="\t", index=False
-        )
-    with pytest.raises(InputError, match=said):
-        read(tmp_path, **options)
 
 
 @pytest.mark.slow
