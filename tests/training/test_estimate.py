@@ -3,6 +3,8 @@ import re
 import subprocess
 import sys
 
+import nibabel as nib
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
@@ -24,6 +26,44 @@ CONFIG = {
     "training": {"epochs": 10},
     "statistics": {"labelings": 20},
 }  # fmt: skip
+
+
+SCANS = {"source": "fmri", "path": "nowhere", "groups": {"control": ["control"], "patient": ["patient"]}}
+
+
+@pytest.mark.parametrize(
+    ("options", "people", "sample"),
+    [
+        ({}, 150, (150, 53)),
+        ({"crop": 60, "maps": "maps/rsn70.nii.gz"}, 150, (60, 70)),
+        # Windows of 140 volumes begin at 0, 10, .. 120: thirteen a person.
+        ({"crop": 140, "windows": {"length": 20, "stride": 10}}, 150 * 13, (20, 53)),
+        ({"windows": {"length": 70, "stride": 30}, "ica": {"components": 9}}, 150 * 3, (70, 9)),
+        ({"atlas": "regions.nii.gz"}, 150, (150, 53)),
+        ({"simulate": {"subjects": 40}, "windows": {"length": 50, "stride": 70}}, 40 * 2, (50, 20)),
+        ({"source": "timecourse_array", "array": "a.npy", "repetition_time": 2.0, "volumes": 140}, 150, (140, 100)),
+    ],
+)
+def test_crop_windows_and_components_that_are_configured_are_what_is_estimated(options, people, sample):
+    datasets = {"brains": SCANS | options}
+    if "simulate" in options:
+        del datasets["brains"]["path"]
+    asked = {"groups": [{"dataset": "brains", "model": "rnn", "task": "autoencoding"}]}
+    config = configuration.complete({"datasets": datasets, "comparisons": asked})
+    known = "configured" if "simulate" in options else "assumed"
+    assert estimate.form(config, "brains") == (people, sample, known)
+
+
+def test_components_are_counted_in_the_files_that_are_there(tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    nib.save(nib.Nifti1Image(np.zeros((2, 2, 2, 11), dtype=np.float32), np.eye(4)), folder / "own.nii.gz")
+    (folder / "kept.txt").write_text("1\n5\n9\n")
+    asked = {"groups": [{"dataset": "brains", "model": "rnn", "task": "autoencoding"}]}
+    courses = {"source": "timecourses", "files": "{subject}.txt", "repetition_time": 2.0, "component_list": "kept.txt"}
+    for options, count in ((SCANS | {"maps": "own.nii.gz"}, 11), (SCANS | courses, 3)):
+        config = {"datasets": {"brains": options | {"path": str(folder)}}, "comparisons": asked}
+        assert estimate.form(configuration.complete(config), "brains")[1][1] == count
 
 
 @pytest.fixture

@@ -2,8 +2,9 @@
 
 Each network is trained for two short epochs of random numbers in the form of its data, one of a single batch and
 one of four; a line through the two gives the cost of a real epoch. What the labelings take is measured apart. Data
-that are prepared or described by the configuration have their true form; of others that form is assumed, and so
-the table says. Preprocessing, statistics and figures are not counted; they take minutes.
+that are prepared or described by the configuration have their true form; of others what it leaves open (people; time
+points and components, where no crop, windows or maps tell them) is assumed, and so the table says. Preprocessing,
+statistics and figures are not counted; they take minutes.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from autospec import configuration, grid
+from autospec import configuration, grid, inputs
 from autospec.errors import InputError
 from autospec.jobs import limit_threads
 
@@ -27,6 +28,10 @@ ASSUMED = {
 }
 #: The form of one simulated person: 68 subcortical volumes and regions times two measures; 120 volumes.
 SIMULATED = {"freesurfer": (175,), "fmri": (120, 20)}
+#: How many components public maps have, by the name of the file; others are counted where the file is there.
+MAPS = {
+    "PNAS_Smith09_rsn10.nii.gz": 10, "rsn20.nii.gz": 20, "rsn70.nii.gz": 70, "msdl_rois.nii": 39, "difumo64.nii.gz": 64,
+}  # fmt: skip
 _CLASSES = {"digits": 10, "mnist": 10, "sinusoid": 4}
 _IMAGES = {"digits": (1797, (1, 8, 8)), "mnist": (70000, (1, 28, 28))}
 # Importing torch, reading the data and copying the results, once a job.
@@ -53,9 +58,37 @@ def form(config: dict, name: str) -> tuple[int, tuple[int, ...], str]:
         people, sample = _IMAGES[source]
         return min(dataset.get("limit", people), people), sample, "configured"
     if "simulate" in dataset:
-        return dataset["simulate"]["subjects"], SIMULATED[source], "configured"
-    people, (first, *others) = ASSUMED.get(source, ASSUMED["timecourses"])
-    return people, (dataset.get("crop") or first, *others), "assumed"
+        people, sample, known_from = dataset["simulate"]["subjects"], SIMULATED[source], "configured"
+    else:
+        people, sample = ASSUMED.get(source, ASSUMED["timecourses"])
+        known_from = "assumed"
+    if len(sample) == 1:
+        return people, sample, known_from
+    time, components = sample
+    time = dataset.get("crop") or dataset.get("volumes") or time
+    if windows := dataset.get("windows"):
+        people *= max(1, 1 + (time - windows["length"]) // windows["stride"])
+        time = windows["length"]
+    return people, (time, _components(config, name) or components), known_from
+
+
+def _components(config: dict, name: str) -> int | None:
+    """How many components the configuration, or the file that it names, says there are; None if neither does."""
+    dataset = config["datasets"][name]
+    if "ica" in dataset:
+        return dataset["ica"]["components"]
+    of_maps = "maps" in dataset and "atlas" not in dataset and "simulate" not in dataset
+    if of_maps and Path(dataset["maps"]).name in MAPS:
+        return MAPS[Path(dataset["maps"]).name]
+    with contextlib.suppress(InputError, OSError):
+        folder = Path(inputs.find_data(name, dataset, config["data_folders"]) or "")
+        if "component_list" in dataset:
+            return len((folder / dataset["component_list"]).read_text().split())
+        if of_maps:
+            import nibabel as nib
+
+            return nib.load(folder / dataset["maps"]).shape[3]
+    return None
 
 
 def measure(config: dict, run: dict, people: int, sample: tuple[int, ...]) -> dict:
