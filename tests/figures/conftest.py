@@ -131,7 +131,7 @@ def make_run(
     write_parquet(table, folder / "metrics.parquet")
     record = {
         "dataset": dataset, "model": model, "task": task, "activation": activation, "shape": shape,
-        "seed": seed, "status": status, "groups": GROUPS,
+        "seed": seed, "status": status, "learned": status == "finished", "groups": GROUPS,
         "labels_used": task == "classification", "simulated": simulated,
         "description": "Simulated FreeSurfer tables of 160 people." if simulated else "Made for a test.",
         "n": {"train": {"control": 52, "patient": 52}, "test": {"control": 12, "patient": 12}},

@@ -21,6 +21,7 @@ def record(**changes):
         "shape": "base",
         "seed": 0,
         "status": "finished",
+        "learned": True,
         "groups": list(GROUPS),
         "labels_used": False,
         "simulated": True,

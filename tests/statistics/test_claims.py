@@ -13,7 +13,7 @@ def group_run(p, model="mlp", exact=True, q=(0.01, 0.5, 0.5), p_loss=0.5):
         "activation": "relu", "shape": "base", "groups": ["control", "patient"], "simulated": True,
         "p": None if p is None else min(p, p_loss), "spectra": {"p": p, "p_low": 0.001, "p_high": 0.9},
         "statistics": {"group_loss": {"p": p_loss}}, "exact": exact,
-        "labelings": 200, "seeds": 4, "pairs": 60, "caution": "Take care.",
+        "labelings": 200, "seeds": 4, "pairs": 60, "caution": "Take care.", "unlearned": 0,
     }  # fmt: skip
     layers = pd.DataFrame(
         {

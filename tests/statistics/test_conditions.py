@@ -4,6 +4,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.anova import AnovaRM
 
+from autospec.statistics.claims import judge_claims
 from autospec.statistics.conditions import OMNIBUS, compare_conditions
 from autospec.statistics.measures import THIRDS, Cell, by_third
 
@@ -200,6 +201,18 @@ def test_a_condition_that_always_diverged_is_left_out_and_told(make_run):
         record["status"] = "diverged"
     table, overall = compare_conditions("activation", levels)
     assert table.empty and overall["seeds"] == 0 and "nothing is tested" in overall["caution"]
+
+
+def test_trainings_that_learned_nothing_are_compared_and_told(make_run):
+    levels, _ = three(make_run, decays=(0.3, 0.4, 0.5), count=4)
+    assert "learned nothing" not in compare_conditions("activation", levels)[1]["caution"]
+    for record in list(levels["sigmoid"].values())[:3]:
+        record["learned"] = False
+    table, overall = compare_conditions("activation", levels)
+    assert (table["n_seeds"] == 4).all()
+    assert "3 of 4 trainings of sigmoid learned nothing" in overall["caution"]
+    (row,) = judge_claims([], [(overall, table)], []).query("claim == 'C2' and model == 'mlp'").to_dict("records")
+    assert "3 of 4 trainings of sigmoid learned nothing" in row["note"]
 
 
 def test_one_common_seed_is_described_and_not_tested(make_run):

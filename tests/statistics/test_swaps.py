@@ -212,6 +212,17 @@ def test_a_loss_that_differs_alone_holds_no_claim_and_spectra_that_differ_do(mak
     assert row["status"] == "held" and row["where"].endswith("spectral ratio")
 
 
+def test_trainings_that_learned_nothing_are_tested_and_told_in_the_claims(make_run):
+    made = dict([make_run(f"seed-{seed}", random_run(seed), seed=seed, learned=seed == 0) for seed in (0, 1, 2)])
+    _, layers, overall = compare_groups(made)
+    assert overall["seeds"] == 3 and overall["unlearned"] == 2
+    rows = judge_claims([(overall | {"pairs": PAIRS}, layers)], [], []).set_index(["claim", "model"])
+    for claim in ("C4", "C5"):
+        assert "2 of 3 trainings learned nothing" in rows.loc[(claim, "mlp"), "note"]
+    made = {folder: record | {"learned": True} for folder, record in made.items()}
+    assert "learned nothing" not in compare_groups(made)[2]["caution"]
+
+
 def test_what_the_loss_does_moves_nothing_that_is_said_of_the_spectra(make_run):
     """From labelings to the claims: the same gradients, with losses that differ and with losses that do not."""
     swaps = np.random.default_rng(0).random((100, 12)) < 0.5

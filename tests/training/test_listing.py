@@ -7,8 +7,8 @@ from autospec.training.listing import list_runs
 
 RECORD = {
     "dataset": "made", "model": "mlp", "task": "classification", "activation": "relu", "shape": "wide", "seed": 3,
-    "status": "finished", "simulated": True, "parameters": 123, "epochs": 2, "classes": ["a", "b", "c"],
-    "device": "cpu", "left_out": {"features": ["f1", "f2"], "pairs": [0, 2, 3, 7, 9]},
+    "status": "finished", "learned": True, "simulated": True, "parameters": 123, "epochs": 2,
+    "classes": ["a", "b", "c"], "device": "cpu", "left_out": {"features": ["f1", "f2"], "pairs": [0, 2, 3, 7, 9]},
     "measured": {"wall_seconds": 8.0, "spectra_seconds": 2.0, "labelings_seconds": 3.0, "peak_memory_mb": 456},
 }  # fmt: skip
 
@@ -31,11 +31,14 @@ def test_a_run_is_listed_with_its_cost_and_its_last_metrics(tmp_path):
         (2, "test", "a group", "loss", 5.0),
         (2, "test", "all", "auroc", 0.9),
     ]
+    bad = list_runs([write_run(tmp_path, RECORD | {"learned": False}, rows)]).iloc[0]
+    assert bad["learned"] == False  # noqa: E712
     row = list_runs([write_run(tmp_path, RECORD, rows)]).iloc[0]
     assert (row["seed"], row["shape"], row["status"], row["parameters"]) == (3, "wide", "finished", 123)
     assert (row["seconds"], row["spectra_share"], row["labelings_share"]) == (8.0, 0.25, 0.375)
     assert (row["train_loss"], row["test_loss"], row["test_auroc"]) == (0.5, 0.7, 0.9)
     assert (row["features_left_out"], row["pairs_left_out"]) == (2, 5)
+    assert row["learned"] == True  # noqa: E712
     assert row["chance"] == pytest.approx(1 / 3)
     assert row["test_explained_variance"] is None
 

@@ -259,8 +259,24 @@ def test_a_run_that_diverges_says_so_and_stops(prepared_files, tmp_path):
     options = SETTINGS["model_options"] | {"learning_rate": 1e20}
     (folder,) = train(prepared_files(), tmp_path / "out", seeds=(0,), settings=SETTINGS | {"model_options": options})
     record = json.loads((folder / "run.json").read_text())
-    assert record["status"] == "diverged"
+    assert record["status"] == "diverged" and not record["learned"]
     assert record["epochs"] < SETTINGS["training"]["epochs"]
+
+
+@pytest.mark.parametrize("task", ["autoencoding", "classification"])
+def test_a_run_says_whether_it_learned_by_its_training_people_alone(prepared_files, tmp_path, caplog, task):
+    found = {}
+    for rate in (0.02, 1e-9):
+        settings = SETTINGS | {
+            "model_options": SETTINGS["model_options"] | {"learning_rate": rate},
+            "training": SETTINGS["training"] | {"epochs": 30},
+        }
+        caplog.clear()
+        (folder,) = train(prepared_files(), tmp_path / str(rate), seeds=(0,), settings=settings, task=task)
+        found[rate] = json.loads((folder / "run.json").read_text())["learned"]
+        assert ("seed 0 learned nothing" in caplog.text) == (not found[rate])
+    # The numbers are random: what is learned of the trained says nothing of the tested.
+    assert found == {0.02: True, 1e-9: False}
 
 
 def test_a_seed_without_a_split_is_an_error(prepared_files, tmp_path):

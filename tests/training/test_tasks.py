@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
-from autospec.training.metrics import auroc
+from autospec.training.metrics import auroc, has_learned
 from autospec.training.tasks import draw_mask, sample_losses
 
 
@@ -42,3 +42,22 @@ def test_classes_that_nobody_has_are_left_out_of_the_area():
     # Log-odds of class 0: 2.3, 0.69, -2.1, 0.69: of four pairs three are right and one is a tie.
     # Of class 2: -3.0, -1.1, 1.3, -2.3: three of four are right.
     assert auroc(truth, score, np.array([0, 2])) == (3.5 / 4 + 3 / 4) / 2
+
+
+@pytest.mark.parametrize(("classes", "people"), [(2, 40), (2, 400), (10, 320)])
+def test_those_who_guess_seldom_seem_to_have_learned_and_one_class_for_everyone_never_does(classes, people):
+    generator = np.random.default_rng(classes + people)
+    truth = np.arange(people) % classes
+    score = [balanced_accuracy_score(truth, generator.integers(0, classes, people)) for _ in range(1000)]
+    seeming = np.mean([has_learned("classification", each, classes, people) for each in score])
+    # Two standard errors of a normal distribution leave 2.3 %.
+    assert seeming < 0.05
+    assert not has_learned("classification", balanced_accuracy_score(truth, 0 * truth), classes, people)
+
+
+def test_what_counts_as_learned_is_that_of_the_documentation():
+    # 100 people of 2 classes: a standard error of 0.05.
+    assert has_learned("classification", 0.61, 2, 100) and not has_learned("classification", 0.59, 2, 100)
+    for task in ("autoencoding", "masked"):
+        assert has_learned(task, 0.011, 2, 100) and not has_learned(task, 0.009, 2, 100)
+        assert not has_learned(task, -0.35, 2, 100) and not has_learned(task, float("nan"), 2, 100)

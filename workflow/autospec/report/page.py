@@ -108,5 +108,6 @@ def write_report(
         methods=methods(runs, datasets, groups, judged, versions),
         trainings=sum(run["seeds"] for run in runs),
         diverged=sum(run["diverged"] for run in runs),
+        unlearned=sum(run["unlearned"] for run in runs),
         longest=LONGEST,
     )

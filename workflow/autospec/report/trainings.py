@@ -20,8 +20,9 @@ def read_trainings(records: Iterable[str | Path]) -> list[dict]:
     Returns
     -------
     list of dict
-        What the page shows of each: its identity, seeds, how many diverged, `learned` (metrics of the last
-        epoch over the seeds), options, inputs' checksums, versions, time and memory.
+        What the page shows of each: its identity, seeds, how many diverged, how many others learned nothing
+        (`unlearned`), `learned` (metrics of the last epoch over the seeds), options, inputs' checksums, versions,
+        time and memory.
     """
     by_name: dict[str, list[Path]] = {}
     for path in map(Path, records):
@@ -41,6 +42,7 @@ def _entry(name: str, paths: list[Path]) -> dict:
         "seed_list": ", ".join(str(record["seed"]) for record, _ in pairs),
         "seeds": len(pairs),
         "diverged": len(pairs) - len(kept),
+        "unlearned": sum(not record["learned"] for record, _ in kept),
         "learned": _learned([folder for _, folder in kept]),
         "devices": ", ".join(sorted({str(record["device"]) for record, _ in pairs})),
         "threads": ", ".join(sorted({str(record["threads"]) for record, _ in pairs})),

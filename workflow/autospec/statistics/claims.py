@@ -29,7 +29,7 @@ import numpy as np
 import pandas as pd
 
 from autospec.statistics.conditions import FIELDS
-from autospec.statistics.swaps import SPECTRAL, why_untested
+from autospec.statistics.swaps import SPECTRAL, learned_nothing, why_untested
 
 CLAIMS = {
     "C1": "Auto-encoding and classification give different gradient spectra",
@@ -192,7 +192,7 @@ def _layers(overall, layers, alpha):
         "where": ", ".join(names) if as_a_whole else "",
         "note": f"{len(names)} of {of_layers['layer'].nunique()} layers reject at q <= {alpha:g}"
         f"{hint if names else ''}. Every layer tests the same null hypothesis: 'in this layer and not in that' "
-        "needs a contrast, which is not made here.",
+        "needs a contrast, which is not made here." + learned_nothing(overall["unlearned"], overall["seeds"]),
     }
 
 

@@ -88,7 +88,9 @@ def compare_conditions(compared, levels, indices=10, alpha=0.05, correction="bh"
 def _status(name, records):
     counts = [record["status"] == "finished" for record in records.values()]
     parameters = next(iter(records.values())).get("parameters")
-    return {"level": name, "finished": sum(counts), "diverged": len(counts) - sum(counts), "parameters": parameters}
+    unlearned = sum(record["status"] == "finished" and not record["learned"] for record in records.values())
+    failed = {"diverged": len(counts) - sum(counts), "unlearned": unlearned}
+    return {"level": name, "finished": sum(counts), **failed, "parameters": parameters}
 
 
 def _values(compared, folders, indices):
@@ -168,7 +170,16 @@ def _caution(overall):
         lines.append(f"{seeds} seed(s) finished in all that is compared; at least 2 are needed, so nothing is tested.")
     elif overall["few_seeds"]:
         lines.append(f"{seeds} seeds are few: intervals are wide, and effects that seeds agree on look huge.")
-    return " ".join([*lines, *diverged(overall["levels"])])
+    return " ".join([*lines, *diverged(overall["levels"]), *_unlearned(overall["levels"])])
+
+
+def _unlearned(levels):
+    return [
+        f"{entry['unlearned']} of {entry['finished']} trainings of {entry['level']} learned nothing (they end no "
+        "better than guessing), and what differs may be that."
+        for entry in levels
+        if entry["unlearned"]
+    ]
 
 
 def diverged(levels):

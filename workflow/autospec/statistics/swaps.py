@@ -209,6 +209,7 @@ def compare_groups(records, alpha=0.05, correction="bh"):
     exact = not first["labels_used"]
     members = int(layers["q"].notna().sum())
     dropped = int(layers["dropped"].sum())
+    unlearned = sum(not record["learned"] for record in finished.values())
     if dropped:
         logging.info("%d cells are constant over labelings and are dropped for all labelings alike", dropped)
     return (
@@ -227,12 +228,20 @@ def compare_groups(records, alpha=0.05, correction="bh"):
             "alpha": alpha,
             "correction": correction,
             "exact": exact,
-            "caution": _CAUTION if exact else _DESCRIPTIVE,
+            "unlearned": unlearned,
+            "caution": (_CAUTION if exact else _DESCRIPTIVE) + learned_nothing(unlearned, len(finished)),
             "family": f"{cells['q'].count()} cells (statistic, layer and index) of the gradient spectra of this run, "
             f"corrected by {correction.upper()}; their {members} layers and statistics, for the layers' q and the p "
             "of the whole (min-p over the same swaps)",
         },
     )
+
+
+def learned_nothing(count, trainings):
+    """Say, after what else is said, that trainings learned nothing; nothing if none did."""
+    if not count:
+        return ""
+    return f" {count} of {trainings} trainings learned nothing: their spectra are those of networks that only guess."
 
 
 def why_untested(overall):

@@ -21,7 +21,8 @@ def list_runs(records: Iterable[str | Path]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        What tells the run from others; `status` (finished or diverged), `simulated`, `parameters`, `epochs`;
+        What tells the run from others; `status` (finished or diverged); `learned` (whether it ends better than
+        guessing on its training people); `simulated`, `parameters`, `epochs`;
         `features_left_out` and `pairs_left_out`, how many its training people decided to leave out;
         `seconds`, and the shares of them that went to spectra and to labelings; `memory_mb` (the largest
         of the job so far, which trains its seeds one after another), `device`; `chance` (the balanced accuracy
@@ -34,7 +35,7 @@ def _row(path: Path) -> dict:
     record = read_json(path)
     measured, classify = record["measured"], record["task"] == "classification"
     seconds = measured["wall_seconds"]
-    row = {name: record[name] for name in (*IDENTITY, "status", "simulated", "parameters", "epochs")}
+    row = {name: record[name] for name in (*IDENTITY, "status", "learned", "simulated", "parameters", "epochs")}
     row |= {f"{kind}_left_out": len(record["left_out"][kind]) for kind in ("features", "pairs")}
     row["seconds"] = seconds
     for part in ("spectra", "labelings"):

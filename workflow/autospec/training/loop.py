@@ -12,7 +12,7 @@ from autospec.models import build_model
 from autospec.spectra.monitor import SpectralMonitor
 from autospec.tables import METRICS
 from autospec.training.batches import epoch_batches
-from autospec.training.metrics import evaluate
+from autospec.training.metrics import evaluate, has_learned
 from autospec.training.prepare import Prepared
 from autospec.training.tasks import draw_mask, sample_losses
 
@@ -88,6 +88,12 @@ class Run:
     def finished(self) -> bool:
         """Whether there is nothing more to train."""
         return self.diverged or self.epoch >= self.settings["training"]["epochs"]
+
+    @property
+    def learned(self) -> bool:
+        """Whether it now does better than guessing on its training people; see `has_learned`."""
+        score = self.last("balanced_accuracy" if self.task == "classification" else "explained_variance", "train")
+        return not self.diverged and has_learned(self.task, score, len(self.prepared.classes), len(self.x["train"]))
 
     def train_epoch(self) -> None:
         """Train and observe one epoch, then measure both parts."""

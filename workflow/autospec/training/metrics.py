@@ -1,5 +1,7 @@
 """How well a model does, on everyone and on each group."""
 
+import math
+
 import numpy as np
 import torch
 from scipy.stats import rankdata
@@ -10,6 +12,7 @@ from autospec.training.tasks import mean_over_sample, sample_losses
 
 # Samples that are run at a time, so that memory does not grow with the data.
 _CHUNK = 1024
+_LEAST_EXPLAINED = 0.01
 
 
 def evaluate(
@@ -68,6 +71,24 @@ def evaluate(
         yield group, "balanced_accuracy", float(recall)
         if len(present) > 1:
             yield group, "auroc", auroc(truth[chosen], score[chosen], present)
+
+
+def has_learned(task: str, score: float, classes: int, people: int) -> bool:
+    """Whether a network ends better than guessing on the people whom it was trained on.
+
+    Parameters
+    ----------
+    score : float
+        Balanced accuracy (classification): above one over the number of classes by more than two standard
+        errors of so many guesses. Explained variance (otherwise): more than 0.01, where predicting the mean
+        has 0.
+    classes, people : int
+        How many classes there are, and training people.
+    """
+    if task != "classification":
+        return score > _LEAST_EXPLAINED
+    chance = 1 / classes
+    return score > chance + 2 * math.sqrt(chance * (1 - chance) / people)
 
 
 def auroc(truth: np.ndarray, score: np.ndarray, classes: np.ndarray) -> float:

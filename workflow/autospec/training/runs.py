@@ -138,6 +138,12 @@ def _train_one(
             saved = time.perf_counter()
     if run.diverged:
         logger.warning("seed %d diverged in epoch %d", settings["seed"], run.epoch)
+    elif not run.learned:
+        logger.warning(
+            "seed %d learned nothing: on its own training people it ends no better than guessing. More `epochs`, "
+            "another `learning_rate` or a smaller `batch` may help",
+            settings["seed"],
+        )
     labelings = run.monitor.seconds["labelings"]
     if labelings > _MOST_FOR_LABELINGS * run.seconds:
         logger.warning(
@@ -164,6 +170,7 @@ def _record(run: Run, dataset: Dataset, prepared, settings, device) -> dict:
     }
     return identity | {
         "status": "diverged" if run.diverged else "finished",
+        "learned": run.learned,
         "groups": list(dataset.groups),
         "labels_used": run.task == "classification" and prepared.labels_used,
         "simulated": dataset.simulated,
