@@ -84,16 +84,18 @@ def shuffle_dataset(name: str, dataset: dict, folder: Path, output: Path, seed: 
 def shuffled_configuration(config: dict, output: Path) -> dict:
     """The configuration with its comparisons of groups alone, those that auto-encode, on the data under `output`."""
     config = copy.deepcopy(config)
-    groups = [each for each in config["comparisons"]["groups"] if each["task"] == "autoencoding"]
+    groups = [
+        each for each in config["comparisons"].get("groups", []) if each.get("task", "autoencoding") == "autoencoding"
+    ]
     if not groups:
         raise InputError("comparisons.groups: found none that auto-encodes, wanted at least one.")
     used = {each["dataset"] for each in groups}
     config["datasets"] = {name: entry for name, entry in config["datasets"].items() if name in used}
-    for entry in config["datasets"].values():
-        if "path" not in entry or Path(entry["path"]).is_absolute():
-            raise InputError("datasets: wanted data with a `path` that is found in one of `data_folders`.")
+    for name, entry in config["datasets"].items():
+        if "path" not in entry:
+            raise InputError(f"datasets.{name}: found no `path`, wanted data that are there.")
         entry.pop("download", None)
-    config["models"] = {name: entry for name, entry in config["models"].items() if name in {e["model"] for e in groups}}
+        entry["path"] = name
     folder = f"{config.get('output', 'results')}_{output.name}"
     return config | {"comparisons": {"groups": groups}, "output": folder, "data_folders": [str(output)]}
 
@@ -113,7 +115,7 @@ def main() -> None:
         for name in made["datasets"]:
             dataset = complete["datasets"][name]
             folder = Path(inputs.find_data(name, dataset, complete["data_folders"]))
-            shuffle_dataset(name, dataset, folder, output / dataset["path"], arguments.seed)
+            shuffle_dataset(name, dataset, folder, output / name, arguments.seed)
         path = output / Path(arguments.configfile).name
         with atomic_path(path) as temporary:
             temporary.write_text(yaml.safe_dump(made, sort_keys=False, allow_unicode=True), encoding="utf-8")

@@ -32,6 +32,9 @@ ELSEWHERE = {
     "snakemake -n --configfile config/paper.yaml": "tests/workflow/test_dry_runs.py runs it",
     "snakemake --cores 2 --sdm conda": "needs conda; tests/conda runs it",
     "CONDA_OVERRIDE_CUDA=12.8 snakemake --sdm conda --cores 1 --conda-create-envs-only": "needs conda-forge and CUDA",
+    "snakemake --cores 2 --configfile data/shuffled/abide.yaml": (
+        "needs what the command above it makes; tests/test_shuffle.py reads such a configuration"
+    ),
     "PYTHONPATH=workflow python -m autospec.estimate --configfile config/mine.yaml --cores 2": (
         "trains; tests/training/test_estimate.py runs it"
     ),
@@ -42,6 +45,7 @@ BENCHMARKS = {
     "benchmarks/monitor.py": r"mlp-table|plain step",
     "benchmarks/calibration.py": r"calibration\.tsv",
     "benchmarks/dry_runs.py": r"\| `config/paper.yaml` \| \d",
+    "benchmarks/shuffle.py": r"shuffled/\w+\.yaml",
     "benchmarks/resources.py": r"\| preprocess \| 1 \| 4000 \| \d{3} \|",
 }
 
@@ -125,6 +129,8 @@ def test_a_benchmark_in_a_page_comes_to_its_end_in_a_short_form(command, mine, p
     elif program == "benchmarks/calibration.py":
         asked = ["--configfile", mine] if "--configfile" in options else ["--only", "mlp-equal"]
         options = [*asked, "--replicates", "1", "--output", tmp_path / "calibration"]
+    elif program == "benchmarks/shuffle.py":
+        options = [mine, *options[1:], "--output", tmp_path / "shuffled"]
     elif program == "benchmarks/dry_runs.py":
         options += ["--repeats", "1"]
     printed = run(sys.executable, str(ROOT / program), *map(str, options), cwd=paired)
