@@ -194,13 +194,22 @@ class Store(Naive):
 
     def bytes(self) -> int:
         """Of the tensors kept for one step, each counted once."""
-        products, _ = self.stored[-1]
-        tensors = [
-            value for part in products.values() for value in vars(part).values() if torch.is_tensor(value)
-        ]
+        tensors = _tensors(self.stored[-1])
         storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage() for tensor in tensors}
         weights = {parameter.untyped_storage().data_ptr() for parameter in self.model.parameters()}
         return sum(storage.nbytes() for pointer, storage in storages.items() if pointer not in weights)
+
+
+def _tensors(value) -> list[torch.Tensor]:
+    """All tensors of what is kept, in containers and in the library's own objects."""
+    if torch.is_tensor(value):
+        return [value]
+    if isinstance(value, nn.Module):
+        return []
+    inside = value if isinstance(value, list | tuple) else value.values() if isinstance(value, dict) else None
+    if inside is None:
+        inside = vars(value).values() if type(value).__module__.startswith("autospec.") else ()
+    return [tensor for part in inside for tensor in _tensors(part)]
 
 
 def decompose(products: dict, labels: list[str]) -> dict[tuple[str, str], np.ndarray]:

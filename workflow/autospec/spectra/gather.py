@@ -7,6 +7,7 @@ Indices: s steps, n samples, t rows a sample, p inputs, q outputs.
 """
 
 import collections
+import copy
 import dataclasses
 import functools
 
@@ -92,6 +93,14 @@ class Stacked:
         self.kind, self.steps = kind, []
         self.memory = [torch.empty((room, *shape), dtype=dtype, device=at) for shape, dtype, at in kind.sides]
         self._places = list(zip(*(side.unbind(0) for side in self.memory), strict=True))
+
+    def between(self, first: int, end: int) -> "Stacked":
+        """Those of its steps that are in [first, end), counted from there, in the same memory."""
+        held = [position for position, step in enumerate(self.steps) if first <= step < end]
+        part = copy.copy(self)
+        part.steps = [self.steps[position] - first for position in held]
+        part.memory = [side[held[0] : held[-1] + 1] for side in self.memory] if held else []
+        return part
 
     @property
     def next(self) -> tuple[torch.Tensor, ...]:
@@ -192,6 +201,16 @@ class Batch:
     records: list[StepRecord] = dataclasses.field(default_factory=list)
     stacks: dict[Kind, Stacked] = dataclasses.field(default_factory=dict)
     single: list[tuple[int, str]] = dataclasses.field(default_factory=list)
+
+    def halves(self) -> list["Batch"]:
+        """Its first and its second half of the steps, in the same memory."""
+        middle = (len(self.records) + 1) // 2
+        result = []
+        for first, end in ((0, middle), (middle, len(self.records))):
+            stacks = {kind: stack.between(first, end) for kind, stack in self.stacks.items()}
+            single = [(step - first, layer) for step, layer in self.single if first <= step < end]
+            result.append(Batch(self.records[first:end], stacks, single))
+        return result
 
 
 class Gatherer:

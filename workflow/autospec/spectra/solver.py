@@ -15,10 +15,10 @@ from autospec.spectra.cores import StepSolver
 from autospec.spectra.gather import Arrivals, Batch, Gatherer, StepRecord
 from autospec.spectra.stacks import Key
 
-# Steps are solved thirty-two at a time, sooner where they hold much memory or where a layer has so many rows
+# Steps are solved sixty-four at a time, sooner where they hold much memory or where a layer has so many rows
 # that its steps are computed one by one. The division depends on counts and sizes alone, so that the same run
 # gives the same bytes under any load.
-_STEPS = 32
+_STEPS = 64
 _STEPS_ONE_BY_ONE = 2
 _BYTES = 32 * 2**20
 _WAITING = 2
@@ -108,12 +108,12 @@ class Solver:
         Exception
             Whatever failed on the second thread.
         """
-        self._hand_over()
+        self._hand_over(last=True)
         if self._queue is not None:
             self._help()
             self._queue.join()
-        self._raise_failure()
         self._gatherer.forget()
+        self._raise_failure()
         epoch, self.epoch = self.epoch, Epoch()
         return epoch
 
@@ -125,21 +125,22 @@ class Solver:
             self._queue = None
             atexit.unregister(self.close)
 
-    def _hand_over(self) -> None:
+    def _hand_over(self, last: bool = False) -> None:
+        """Give a batch away to be solved; the last of an epoch in halves, one for each thread."""
         batch, self._bytes = self._gatherer.take(), 0
         self._raise_failure()
-        if not batch.records:
-            return
-        number, self._handed_over = self._handed_over, self._handed_over + 1
-        if self._queue is None:
-            self._take(number, batch, self._own)
-        elif self.others:
-            self._queue.put((number, batch))
-        else:
-            try:
-                self._queue.put_nowait((number, batch))
-            except queue.Full:
-                self._take(number, batch, self._own)
+        parts = batch.halves() if last and self._queue is not None else [batch]
+        for part in filter(lambda part: part.records, parts):
+            number, self._handed_over = self._handed_over, self._handed_over + 1
+            if self._queue is None:
+                self._take(number, part, self._own)
+            elif self.others:
+                self._queue.put((number, part))
+            else:
+                try:
+                    self._queue.put_nowait((number, part))
+                except queue.Full:
+                    self._take(number, part, self._own)
 
     def _help(self) -> None:
         """Solve what waits in the queue, until nothing does; what else takes records takes them in order."""

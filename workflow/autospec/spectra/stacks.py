@@ -135,7 +135,8 @@ class Stack:
         """Put a family's matrices of some steps where they are kept: (s, g, k, k)."""
         size, groups = family.size * self.per_sample, len(family.groups)
         span = slice(family.span.start * self.per_sample, family.span.stop * self.per_sample)
-        mine = {side: matrix[:, span].unflatten(1, (groups, size)) for side, matrix in rows.items()}
+        steps = part.stop - part.start
+        mine = {side: rows[side][:, span].view(steps, groups, size, width) for side, width in self.widths.items()}
         pair = "gradient" in self.quantities and self._by_rows(family)
         if "gradient" in self.quantities and not pair:
             self._keep(("gradient", *family.groups), part, gram(mine["adjoints"].mT @ mine["inputs"]))
