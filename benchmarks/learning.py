@@ -72,7 +72,8 @@ def learned(config: dict) -> str:
 
 
 def sizes(config: dict) -> str:
-    """The table of parameters: a row a network and task, a column a shape."""
+    """The table of parameters, a row a network and task, a column a shape; and how far wide is from deep at most."""
+    apart = []
     lines = [f"| data | model | task | {' | '.join(SHAPES)} |", "|---|---|---|---|---|---|"]
     for run in grid.runs(config):
         dataset = read_dataset(Path(config["output"], "preprocessed", run["dataset"], "data.parquet"))
@@ -83,9 +84,11 @@ def sizes(config: dict) -> str:
         for shape in SHAPES:
             options, sample = config["models"][run["model"]], dataset.values.shape[1:]
             model = build_model(run["model"], options, sample, classes, run["activation"], shape)
-            counts.append(f"{sum(weight.numel() for weight in model.parameters()):,}")
-        lines.append(f"| {run['dataset']} | {run['model']} | {run['task']} | {' | '.join(counts)} |")
-    return "\n".join(lines)
+            counts.append(sum(weight.numel() for weight in model.parameters()))
+        apart.append(abs(counts[1] / counts[2] - 1))
+        cells = " | ".join(f"{count:,}" for count in counts)
+        lines.append(f"| {run['dataset']} | {run['model']} | {run['task']} | {cells} |")
+    return "\n".join([*lines, "", f"Wide has as many parameters as deep to within {max(apart):.1%} in each row."])
 
 
 def main() -> None:

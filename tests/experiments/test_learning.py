@@ -1,5 +1,7 @@
 """A first experiment: with its default options every network learns the sinusoids, in both tasks."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -61,3 +63,13 @@ def test_a_classifier_does_far_better_than_chance_on_series_that_it_never_saw(wa
     guess = learned(waves, name, "classification").argmax(dim=1)
     # One in four by chance; who tells slow from fast alone is right in half.
     assert balanced_accuracy_score(waves[1][192:], guess) > 0.4
+
+
+def test_the_page_says_how_far_wide_is_from_deep_in_its_own_table(repository):
+    page = (repository / "docs" / "models.md").read_text(encoding="utf-8")
+    table = page.split("<!-- table:sizes -->")[1].split("<!-- end:sizes -->")[0]
+    rows = [[cell.strip().replace(",", "") for cell in line.split("|")[1:-1]] for line in table.splitlines()]
+    counts = [(int(row[4]), int(row[5])) for row in rows if len(row) == 6 and row[4].isdigit()]
+    assert len(counts) >= 20
+    said = float(re.search(r"to within ([\d.]+)% in each row", table)[1])
+    assert said == pytest.approx(100 * max(abs(wide / deep - 1) for wide, deep in counts), abs=0.05)
