@@ -1,7 +1,5 @@
 """The monitor: what a training loop sees of this library."""
 
-import array
-import collections
 import contextlib
 import functools
 import logging
@@ -18,11 +16,11 @@ from autospec.spectra.alignment import Alignments
 from autospec.spectra.capture import Capture
 from autospec.spectra.decompose import singular_values
 from autospec.spectra.directions import Directions
-from autospec.spectra.factors import join_steps, secured
-from autospec.spectra.gather import ALL, StepRecord, samples_of
+from autospec.spectra.gather import ALL, StepRecord
 from autospec.spectra.labelings import EpochLabelings
 from autospec.spectra.record import Record
 from autospec.spectra.solver import Epoch, Solver
+from autospec.spectra.step import Step, join_passes, secured_layers
 from autospec.tables import SPECTRA
 
 QUANTITIES = ("activation", "adjoint", "gradient", "weight", "update")
@@ -161,7 +159,7 @@ class SpectralMonitor:
         *,
         accumulate: bool = False,
         loss_scale: float = 1.0,
-    ) -> Iterator["Step"]:
+    ) -> Iterator[Step]:
         """Observe the forward and backward pass in the body of the `with` statement.
 
         Parameters
@@ -212,7 +210,7 @@ class SpectralMonitor:
             self._take(step, labelings, accumulate)
         self.seconds["spectra"] += time.perf_counter() - begun - body
 
-    def _take(self, step: "Step", labelings: torch.Tensor | None, accumulate: bool) -> None:
+    def _take(self, step: Step, labelings: torch.Tensor | None, accumulate: bool) -> None:
         seen, samples = self.capture.take(), len(step.groups)
         if samples not in self._bytes:
             self._bytes[samples] = seen.bytes
@@ -224,15 +222,15 @@ class SpectralMonitor:
                     "run the forward and backward pass inside observe()"
                 )
             if accumulate:
-                self._held.append((step, _secured(layers), labelings))
+                self._held.append((step, secured_layers(layers), labelings))
                 return
             self._add(step, layers, labelings, seen.calls, self._bytes[samples])
 
-    def _add(self, step: "Step", layers: dict, labelings: torch.Tensor | None, calls: list, held: int) -> None:
+    def _add(self, step: Step, layers: dict, labelings: torch.Tensor | None, calls: list, held: int) -> None:
         """Add one step, of this pass and those that waited for it, to the epoch."""
         if self._held:
             held += sum(self._bytes[len(waiting.groups)] for waiting, _, _ in self._held)
-            step, layers, labelings = _join_passes([*self._held, (step, layers, labelings)])
+            step, layers, labelings = join_passes([*self._held, (step, layers, labelings)])
         self._held, self._steps = [], self._steps + 1
         if labelings is not None:
             begun = time.perf_counter()
@@ -381,58 +379,7 @@ class SpectralMonitor:
         self._start_epoch()
 
 
-class Step:
-    """One observed step, as the body of ``with monitor.observe(...) as step`` sees it."""
-
-    def __init__(self, groups: Sequence[str], loss_scale: float = 1.0):
-        labels = groups.tolist() if hasattr(groups, "tolist") else groups
-        self.groups = list(map(str, labels))
-        counts = collections.Counter(self.groups)
-        #: Samples of each group, the smallest first, so that those of equal size are neighbours.
-        self.counts = dict(sorted(counts.items(), key=lambda counted: (counted[1], counted[0])))
-        place = {group: position for position, group in enumerate(self.counts)}
-        #: Of each sample's group, its place in `counts`, (n,).
-        self.places = torch.frombuffer(array.array("q", map(place.__getitem__, self.groups)), dtype=torch.int64)
-        self.loss_scale = loss_scale
-        self.sample_losses: torch.Tensor | None = None
-
-    def losses(self, values: torch.Tensor) -> None:
-        """Take the loss of each sample, (n,), for the groups' losses under every labeling."""
-        if values.shape != (len(self.groups),):
-            raise ValueError(f"losses have shape {tuple(values.shape)}; wanted ({len(self.groups)},), one a sample")
-        self.sample_losses = values.detach()
-
-    def samples(self, device: torch.device) -> dict[str, torch.Tensor]:
-        """Samples of each group, (n_g,), on a device."""
-        samples = samples_of(self.places, self.counts)
-        if device.type == "cpu":
-            return samples
-        # Without waiting for what the device has still to do.
-        return {group: part.pin_memory().to(device, non_blocking=True) for group, part in samples.items()}
-
-
 def _one_spectrum(matrix: torch.Tensor) -> RunningSpectrum:
     spectrum = RunningSpectrum()
     spectrum.add(singular_values(matrix.cpu())[None].numpy())
     return spectrum
-
-
-def _secured(layers: dict[str, tuple]) -> dict[str, tuple]:
-    """Factors of a pass that others follow, for which the caller may use the same memory."""
-    result = {}
-    for layer, (rows, product) in layers.items():
-        own = secured(rows)
-        result[layer] = (own, own if product is rows else secured(product))
-    return result
-
-
-def _join_passes(held: list[tuple]) -> tuple:
-    """Several backward passes before one optimiser's step: their samples, one after another."""
-    steps, layers, labelings = zip(*held, strict=True)
-    joined = Step([group for step in steps for group in step.groups])
-    if all(step.sample_losses is not None for step in steps):
-        joined.sample_losses = torch.cat([step.sample_losses for step in steps])
-    masks = None
-    if all(part is not None for part in labelings):
-        masks = torch.cat([torch.as_tensor(part, dtype=torch.bool) for part in labelings], dim=1)
-    return joined, join_steps(layers, [len(step.groups) for step in steps]), masks

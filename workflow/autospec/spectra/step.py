@@ -1,0 +1,61 @@
+"""One observed step, with its samples' groups; several passes that make one."""
+
+import array
+import collections
+from collections.abc import Sequence
+
+import torch
+
+from autospec.spectra.factors import join_steps, secured
+from autospec.spectra.gather import samples_of
+
+
+class Step:
+    """One observed step, as the body of ``with monitor.observe(...) as step`` sees it."""
+
+    def __init__(self, groups: Sequence[str], loss_scale: float = 1.0):
+        labels = groups.tolist() if hasattr(groups, "tolist") else groups
+        self.groups = list(map(str, labels))
+        counts = collections.Counter(self.groups)
+        #: Samples of each group, the smallest first, so that those of equal size are neighbours.
+        self.counts = dict(sorted(counts.items(), key=lambda counted: (counted[1], counted[0])))
+        place = {group: position for position, group in enumerate(self.counts)}
+        #: Of each sample's group, its place in `counts`, (n,).
+        self.places = torch.frombuffer(array.array("q", map(place.__getitem__, self.groups)), dtype=torch.int64)
+        self.loss_scale = loss_scale
+        self.sample_losses: torch.Tensor | None = None
+
+    def losses(self, values: torch.Tensor) -> None:
+        """Take the loss of each sample, (n,), for the groups' losses under every labeling."""
+        if values.shape != (len(self.groups),):
+            raise ValueError(f"losses have shape {tuple(values.shape)}; wanted ({len(self.groups)},), one a sample")
+        self.sample_losses = values.detach()
+
+    def samples(self, device: torch.device) -> dict[str, torch.Tensor]:
+        """Samples of each group, (n_g,), on a device."""
+        samples = samples_of(self.places, self.counts)
+        if device.type == "cpu":
+            return samples
+        # Without waiting for what the device has still to do.
+        return {group: part.pin_memory().to(device, non_blocking=True) for group, part in samples.items()}
+
+
+def secured_layers(layers: dict[str, tuple]) -> dict[str, tuple]:
+    """Factors of a pass that others follow, for which the caller may use the same memory."""
+    result = {}
+    for layer, (rows, product) in layers.items():
+        own = secured(rows)
+        result[layer] = (own, own if product is rows else secured(product))
+    return result
+
+
+def join_passes(held: list[tuple]) -> tuple:
+    """Several backward passes before one optimiser's step: their samples, one after another."""
+    steps, layers, labelings = zip(*held, strict=True)
+    joined = Step([group for step in steps for group in step.groups])
+    if all(step.sample_losses is not None for step in steps):
+        joined.sample_losses = torch.cat([step.sample_losses for step in steps])
+    masks = None
+    if all(part is not None for part in labelings):
+        masks = torch.cat([torch.as_tensor(part, dtype=torch.bool) for part in labelings], dim=1)
+    return joined, join_steps(layers, [len(step.groups) for step in steps]), masks
