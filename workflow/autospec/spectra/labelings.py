@@ -145,9 +145,8 @@ def _from_rows(signs, adjoints, inputs):
     """Singular values of sum_i signs_i adjoints_i inputs_i^T, (l, n), whose n rows are few."""
     gram_inputs, gram_adjoints = (side.double() @ side.double().mT for side in (inputs, adjoints))
     parts = signs.double().split(max(1, _BLOCK // gram_inputs.numel()))
-    return torch.cat(
-        [solve_pair(gram_inputs.expand(len(s), -1, -1), s[:, :, None] * gram_adjoints * s[:, None, :]) for s in parts]
-    )
+    # One matrix of inputs for all labelings, and so one factor of it.
+    return torch.cat([solve_pair(gram_inputs[None], s[:, :, None] * gram_adjoints * s[:, None, :]) for s in parts])
 
 
 def balanced_signs(masks: torch.Tensor) -> torch.Tensor:
