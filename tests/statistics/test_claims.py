@@ -7,10 +7,10 @@ import pytest
 from autospec.statistics.claims import judge_claims
 
 
-def group_run(p, model="mlp", exact=True, q=(0.01, 0.5, 0.5), p_loss=0.5):
+def group_run(p, model="mlp", exact=True, q=(0.01, 0.5, 0.5), p_loss=0.5, dataset="freesurfer", simulated=True):
     overall = {
-        "dataset": "freesurfer", "model": model, "task": "autoencoding" if exact else "classification",
-        "activation": "relu", "shape": "base", "groups": ["control", "patient"], "simulated": True,
+        "dataset": dataset, "model": model, "task": "autoencoding" if exact else "classification",
+        "activation": "relu", "shape": "base", "groups": ["control", "patient"], "simulated": simulated,
         "p": None if p is None else min(p, p_loss), "spectra": {"p": p, "p_low": 0.001, "p_high": 0.9},
         "statistics": {"group_loss": {"p": p_loss}}, "exact": exact,
         "labelings": 200, "seeds": 4, "pairs": 60, "caution": "Take care.", "unlearned": 0,
@@ -33,7 +33,7 @@ def group_run(p, model="mlp", exact=True, q=(0.01, 0.5, 0.5), p_loss=0.5):
     return overall, layers
 
 
-def compared(what="task", q=0.01, model="mlp", gate=True, missing=None):
+def compared(what="task", q=0.01, model="mlp", gate=True, missing=None, simulated=False):
     """A comparison in which the last pair has this q in its best scale-free cell and the others 0.001."""
     levels = [level for level in {
         "task": ("autoencoding", "classification"),
@@ -59,7 +59,7 @@ def compared(what="task", q=0.01, model="mlp", gate=True, missing=None):
         )  # fmt: skip
     fixed = {"dataset": "digits", "model": model, "task": "autoencoding", "activation": "relu", "shape": "base"}
     overall = fixed | {
-        "compared": what, "simulated": False, "seeds": 4, "caution": "Few.",
+        "compared": what, "simulated": simulated, "seeds": 4, "caution": "Few.",
         "levels": [{"level": level, "finished": 4, "diverged": 0, "parameters": 1000} for level in levels],
     }  # fmt: skip
     return overall, pd.concat(frames, ignore_index=True)
@@ -116,10 +116,44 @@ def test_several_architectures_need_two_models():
     one = judged(conditions=[compared(q=0.01)]).loc["C1", "all", "all"]
     assert one["status"] == "not testable here"
     two = judged(conditions=[compared(q=0.01), compared(q=0.02, model="lstm")]).loc["C1", "all", "all"]
-    assert (two["status"], two["value"], two["where"]) == ("held", 2, "lstm, mlp")
+    assert (two["status"], two["value"], two["where"], two["simulated"]) == ("held", 2, "lstm, mlp", False)
+    assert two["p"] == 0.02
     assert two["figure"] == "figures/across/tasks.pdf"
     split = judged(conditions=[compared(q=0.01), compared(q=0.5, model="lstm")]).loc["C1", "all", "all"]
-    assert split["status"] == "not held"
+    assert split["status"] == "not held" and (split["value"], split["where"]) == (1, "mlp")
+    # What the test of all three activations does not allow is no evidence, however small the q of its pairs.
+    gated = judged(conditions=[compared("activation"), compared("activation", model="lstm", gate=False)])
+    assert gated.loc["C2", "all", "all"][["status", "p"]].tolist() == ["not held", 1.0]
+
+
+def test_several_runs_of_a_model_and_several_models_must_pay_for_their_number():
+    """A model counts by its smallest p times its runs, the second smallest of m models (m - 1) times."""
+    runs = [group_run(0.02, "mlp"), group_run(0.3, "mlp", dataset="fmri"), group_run(0.04, "lstm")]
+    row = judged(runs).loc["C4", "all", "all"]
+    assert (row["status"], row["p"]) == ("held on simulated data only", pytest.approx(0.04))
+    runs = [group_run(p, "mlp", dataset=f"d{n}") for n, p in enumerate((0.04, 0.5, 0.5))] + [group_run(0.04, "lstm")]
+    row = judged(runs).loc["C4", "all", "all"]
+    assert (row["status"], row["p"], row["where"]) == ("not held", pytest.approx(0.12), "lstm")
+    runs = [group_run(p, model) for p, model in ((0.01, "mlp"), (0.02, "lstm"), (0.5, "rnn"), (0.6, "cnn"))]
+    row = judged(runs).loc["C4", "all", "all"]
+    assert (row["status"], row["p"], row["where"]) == ("not held", pytest.approx(0.06), "lstm, mlp")
+
+
+def test_real_data_are_judged_apart_from_simulated_and_what_simulated_data_alone_show_says_so():
+    made = [compared(q=0.01, simulated=True), compared(q=0.01, model="lstm", simulated=True)]
+    only = judged(conditions=made).loc["C1", "all", "all"]
+    assert (only["status"], only["simulated"]) == ("held on simulated data only", True)
+    assert "2 of 2 models on simulated data" in only["note"]
+    one = judged(conditions=[*made, compared(q=0.5)]).loc["C1", "all", "all"]
+    assert (one["status"], one["simulated"]) == ("held on simulated data only", True)
+    assert "Not counted, on real data: not held for mlp on digits." in one["note"]
+    real = [compared(q=0.5), compared(q=0.01, model="cnn")]
+    two = judged(conditions=[*made, *real]).loc["C1", "all", "all"]
+    assert (two["status"], two["simulated"], two["where"]) == ("not held", False, "cnn")
+    assert "Not counted, on simulated data: held for mlp on digits; held for lstm on digits." in two["note"]
+    mixed = judged(conditions=[made[0], real[1]]).loc["C1", "all", "all"]
+    assert mixed["status"] == "not testable here"
+    assert "held for mlp on digits, simulated data; held for cnn on digits, real data. 2 models" in mixed["note"]
 
 
 @pytest.mark.parametrize(
@@ -163,7 +197,18 @@ def test_locality_lists_the_layers_that_reject_and_never_claims_more():
     assert (row["status"], row["where"]) == ("descriptive", "encoder.0")
     assert "contrast" in row["note"]
     assert judged([group_run(0.5, q=(0.4, 0.5, 0.01))]).loc["C5", "freesurfer", "mlp"]["status"] == "not held"
-    assert "C5" not in judged([group_run(0.005, exact=False)]).index.get_level_values("claim")
+    descriptive = judged([group_run(0.005, exact=False)]).loc["C5", "all", "all"]
+    assert descriptive["status"] == "not testable here" and "had not used the groups' labels" in descriptive["note"]
+
+
+def test_of_layers_that_share_the_smallest_p_the_row_shows_the_one_furthest_out():
+    overall, layers = group_run(0.005, q=(0.01, 0.01, 0.5))
+    layers["z"] = [3.4, 12.9, 20.0]
+    table = judged([(overall, layers)])
+    assert table.loc["C4", "freesurfer", "mlp"]["where"] == "encoder.1, gradient difference"
+    assert table.loc["C5", "freesurfer", "mlp"]["value"] == 12.9
+    layers["z"] = [-13.4, 12.9, 20.0]
+    assert judged([(overall, layers)]).loc["C4", "freesurfer", "mlp"]["where"] == "encoder.0, spectral ratio"
 
 
 def test_what_is_not_compared_is_not_testable():
@@ -181,7 +226,15 @@ def test_generality_needs_a_finished_training_of_every_model():
     assert judged(records=every).loc["C6", "all", "all"]["status"] == "held"
     diverged = judged(records=[*every[:4], training("bert", "diverged")])
     assert diverged.loc["C6", "all", "all"]["status"] == diverged.loc["C6", "all", "bert"]["status"] == "not held"
-    assert diverged.loc["C6", "all", "bert"]["note"] == "1 trainings, 1 diverged"
+    assert diverged.loc["C6", "all", "bert"]["note"] == "1 training, 1 diverged"
+    both = [training("mlp") | {"dataset": "made", "simulated": True}, training("mlp")]
+    row = judged(records=both).loc["C6", "all", "mlp"]
+    assert row[["status", "simulated", "where"]].tolist() == ["held", False, "made (simulated), digits"]
+    some = judged(records=[*every[1:], both[0]])
+    for model in ("mlp", "all"):
+        row = some.loc["C6", "all", model]
+        assert row[["status", "simulated"]].tolist() == ["held on simulated data only", True]
+    assert some.loc["C6", "all", "all"]["note"] == "5 of 5 models; on simulated data only: mlp"
 
 
 def test_cost_is_the_measured_share_of_spectra_by_model_and_over_all():
@@ -196,5 +249,5 @@ def test_cost_is_the_measured_share_of_spectra_by_model_and_over_all():
 
 def test_every_claim_is_judged_once_even_where_nothing_was_run():
     table = judge_claims([], [], [])
-    assert table["claim"].tolist() == ["C1", "C2", "C3", "C4", "C6", "C7"]
+    assert table["claim"].tolist() == ["C1", "C2", "C3", "C4", "C5", "C6", "C7"]
     assert set(table["status"]) == {"not testable here"}

@@ -182,12 +182,13 @@ def test_a_third_of_one_layer_is_that_layer_and_two_quantities_may_have_other_la
 
 
 def test_only_seeds_that_finished_in_all_conditions_are_paired_and_diverged_ones_are_told(make_run):
-    first, _ = runs(make_run, "autoencoding", 4, 0.3)
-    second, _ = runs(make_run, "classification", 4, 0.5, diverged=(0, 3))
+    first, _ = runs(make_run, "autoencoding", 5, 0.3)
+    second, _ = runs(make_run, "classification", 5, 0.5, diverged=(0, 3))
     table, overall = compare_conditions("task", {"autoencoding": first, "classification": second})
-    assert (table["n_seeds"] == 2).all() and (table["n_diverged"] == 2).all()
-    assert "2 of 4 trainings of classification diverged." in overall["caution"]
-    assert [entry["finished"] for entry in overall["levels"]] == [4, 2]
+    assert (table["n_seeds"] == 3).all() and (table["n_diverged"] == 2).all()
+    assert table[["p", "effect", "effect_low", "effect_high"]].notna().all(axis=None)
+    assert "2 of 5 trainings of classification diverged." in overall["caution"]
+    assert [entry["finished"] for entry in overall["levels"]] == [5, 3]
 
 
 def test_a_condition_that_always_diverged_is_left_out_and_told(make_run):
@@ -215,8 +216,11 @@ def test_trainings_that_learned_nothing_are_compared_and_told(make_run):
     assert "3 of 4 trainings of sigmoid learned nothing" in row["note"]
 
 
-def test_one_common_seed_is_described_and_not_tested(make_run):
+@pytest.mark.parametrize("common", [1, 2])
+def test_fewer_common_seeds_than_an_effect_with_its_interval_needs_are_described_and_not_tested(make_run, common):
     first, _ = runs(make_run, "autoencoding", 2, 0.3)
-    second, _ = runs(make_run, "classification", 2, 0.5, first=1)
+    second, _ = runs(make_run, "classification", 2, 0.5, first=2 - common)
     table, overall = compare_conditions("task", {"autoencoding": first, "classification": second})
-    assert overall["seeds"] == 1 and len(table) and table["p"].isna().all() and not table["significant"].any()
+    assert overall["seeds"] == common and len(table) and table["difference"].notna().all()
+    assert table[["statistic", "p", "q", "effect", "effect_low", "effect_high"]].isna().all(axis=None)
+    assert not table["significant"].any() and "at least 3 are needed" in overall["caution"]

@@ -121,8 +121,8 @@ rule compare_conditions:
 
 
 rule claims:
-    """Say of each claim about spectra whether it held on these data, corrected after Benjamini and
-    Hochberg (1995, doi:10.1111/j.2517-6161.1995.tb02031.x)."""
+    """Say of each claim about spectra whether it held on these data, and in two models or more by the partial
+    conjunction of Benjamini and Heller (2008, doi:10.1111/j.1541-0420.2007.00984.x)."""
     input:
         groups=expand(f"{GROUP_TESTS}/overall.json", run=GROUP_RUNS),
         layers=expand(f"{GROUP_TESTS}/layers.tsv", run=GROUP_RUNS),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from autospec.report.words import MODELS, equals, listed, number, words
-from autospec.statistics.claims import CLAIMS, DESCRIPTIVE, HELD, NOT_HELD, UNTESTABLE
+from autospec.statistics.claims import CLAIMS, DESCRIPTIVE, HELD, HELD_ON_SIMULATED, NOT_HELD, UNTESTABLE
 from autospec.statistics.swaps import SPECTRAL, why_untested
 from autospec.tables import read_json, read_tsv
 
@@ -23,6 +23,7 @@ QUESTIONS = {
 #: Statuses in the order in which they are told, and the words before the places.
 _TOLD = {
     HELD: "Held",
+    HELD_ON_SIMULATED: "Held on simulated data only",
     NOT_HELD: "Not held",
     DESCRIPTIVE: "Described and not tested",
     UNTESTABLE: "Not testable here",

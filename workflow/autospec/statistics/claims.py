@@ -6,21 +6,24 @@ C1 task, C2 activation, C3 shape: for each comparison, held if every pair of con
    (auto-encoding and classification; each two of ReLU, sigmoid and tanh; wide and deep, which have as many
    parameters as each other) differs significantly in a scale-free measure of the gradient spectra of some layer
    or third of the depth: q <= alpha over seeds, and where three conditions are compared, also in the test of all
-   of them. Over all, held if it is held for two models. Not testable where a condition is missing or fewer than
-   two seeds finished in all conditions.
+   of them. Not testable where a condition is missing or fewer than three seeds finished in all conditions, since
+   there is no effect with an interval then.
 C4 groups: for each run, held if the swap test's p of the gradient spectra is <= alpha, and only where that p
-   is exact (training did not use the labels); descriptive otherwise; over all, held if it is held for two
-   models. The p of the groups' mean loss stands beside it as a yardstick and decides nothing.
+   is exact (training did not use the labels); descriptive otherwise. The p of the groups' mean loss and of the
+   inputs stand beside it as yardsticks and decide nothing.
+C1 to C4 over all: held if two models show it, by a p that counts runs and models (see `several`); real data are
+   judged apart from simulated.
 C5 locality: for each exact run, not held if the gradient spectra as a whole do not reject (C4) or no layer does;
    otherwise the layers that reject (q <= alpha) are listed and the claim is descriptive, for "in this layer and
-   not in that" needs a contrast of layers.
-C6 generality: for each model, held if a training finished, with its spectra; not held if all diverged; not testable
-   where there is none. Over all, held if it is held for MLP, CNN, RNN, LSTM and BERT, not held if it is not for
-   one, otherwise not testable here.
+   not in that" needs a contrast of layers. Not testable where no run is exact.
+C6 generality: for each model, held if a training on real data finished, with its spectra; held on simulated data
+   only if none but such; not held if all diverged; not testable where there is none. Over all, the same for all of
+   MLP, CNN, RNN, LSTM and BERT, not held if it is not for one, otherwise not testable here.
 C7 cost: for each model, and over all trainings, held if in the median training computing spectra took more than
    half of the time, labelings (which serve the test of groups alone) left out of both.
 
-Statuses: held, not held, not testable here, descriptive.
+Statuses: held, held on simulated data only (of judgements over several data sets), not held, not testable here,
+descriptive.
 """
 
 import itertools
@@ -29,6 +32,7 @@ import numpy as np
 import pandas as pd
 
 from autospec.statistics.conditions import FIELDS
+from autospec.statistics.several import DESCRIPTIVE, HELD, HELD_ON_SIMULATED, NOT_HELD, UNTESTABLE, judge_over_models
 from autospec.statistics.swaps import SPECTRAL, learned_nothing, why_untested
 
 CLAIMS = {
@@ -49,14 +53,11 @@ ABOUT = {
 }
 FOLDERS = {"task": "tasks", "activation": "activations", "shape": "shapes"}
 
-HELD, NOT_HELD, UNTESTABLE, DESCRIPTIVE = "held", "not held", "not testable here", "descriptive"
-
 COLUMNS = [
     "claim", "title", "dataset", "model", "task", "comparison", "status", "statistic", "value", "p", "p_low", "p_high",
     "q", "effect", "effect_low", "effect_high", "n", "n_of", "where", "figure", "simulated", "note",
 ]  # fmt: skip
 
-_SEVERAL = 2
 _EFFECT = ("effect", "effect_low", "effect_high")
 
 
@@ -85,10 +86,11 @@ def judge_claims(groups, conditions, records, alpha=0.05):
     rows = []
     for compared, (claim, _) in ABOUT.items():
         judged = [_condition(overall, cells, alpha) for overall, cells in conditions if overall["compared"] == compared]
-        rows += [*judged, _several(claim, judged, f"figures/across/{FOLDERS[compared]}.pdf" if judged else None)]
+        rows += [*judged, _several(claim, judged, alpha, f"figures/across/{FOLDERS[compared]}.pdf" if judged else None)]
     by_run = [_groups(overall, layers, alpha) for overall, layers in groups]
-    rows += [*by_run, _several("C4", by_run)]
-    rows += [_layers(overall, layers, alpha) for overall, layers in groups if overall["exact"]]
+    rows += [*by_run, _several("C4", by_run, alpha)]
+    exact = [_layers(overall, layers, alpha) for overall, layers in groups if overall["exact"]]
+    rows += exact or [_row("C5", status=UNTESTABLE, note="no network was tested that had not used the groups' labels")]
     rows += [*_generality(records), *_cost(records)]
     return pd.DataFrame(rows, columns=COLUMNS).sort_values("claim", kind="stable", ignore_index=True)
 
@@ -127,9 +129,12 @@ def _condition(overall, cells, alpha):
     counts = [f"{rows['pair'].iloc[0]}: {rows['significant'].sum()} of {len(rows)}" for rows in pairs.values()]
     layers = pairs[tuple(sorted((deciding["first"], deciding["second"]), key=wanted.index))]
     layers = layers[layers["significant"]].sort_values("depth")["layer"]
+    held = bool(deciding["significant"])
     size = [f"{entry['level']} {entry['parameters']:,}" for entry in overall["levels"] if entry.get("parameters")]
     return row | {
-        "status": HELD if deciding["significant"] else NOT_HELD,
+        "status": HELD if held else NOT_HELD,
+        # A pair that the test of all conditions does not allow is no evidence, whatever its q.
+        "evidence": deciding["q"] if held or deciding["q"] > alpha else 1.0,
         "statistic": f"{deciding['test']}, {deciding['pair']}, {_measure(deciding)} at {deciding['layer']}",
         "value": deciding["statistic"],
         "p": deciding["p"],
@@ -155,10 +160,11 @@ def _groups(overall, layers, alpha):
     if p is None:
         return row | {"status": UNTESTABLE, "note": why_untested(overall)}
     spectral = layers[layers["statistic"].isin(SPECTRAL)]
-    best = spectral.loc[spectral["p"].idxmin()]
+    best = _strongest(spectral)
     yardstick = "" if of_loss is None else f" Yardstick, the groups' mean loss: p = {of_loss:.3g}."
     return row | {
         "status": (HELD if p <= alpha else NOT_HELD) if overall["exact"] else DESCRIPTIVE,
+        "evidence": p,
         "statistic": "smallest p over layers and their two statistics of the gradient spectra (min-p)",
         "value": best["p"],
         **{name: overall["spectra"][name] for name in ("p", "p_low", "p_high")},
@@ -178,7 +184,7 @@ def _layers(overall, layers, alpha):
         return row | {"status": UNTESTABLE, "note": why_untested(overall)}
     of_layers = layers[layers["statistic"].isin(SPECTRAL) & layers["p"].notna()]
     rejecting = of_layers[of_layers["q"] <= alpha]
-    best = of_layers.loc[of_layers["p"].idxmin()]
+    best = _strongest(of_layers)
     names = list(dict.fromkeys(rejecting.sort_values("depth")["layer"]))
     as_a_whole = overall["spectra"]["p"] <= alpha
     hint = "" if as_a_whole else ", which are hints at most, as the spectra as a whole do not"
@@ -196,6 +202,11 @@ def _layers(overall, layers, alpha):
     }
 
 
+def _strongest(layers):
+    """The layer and statistic with the smallest p; strong ones share the smallest there is, 1 / P, and go by |z|."""
+    return layers.assign(size=layers["z"].abs()).sort_values(["p", "size"], ascending=[True, False]).iloc[0]
+
+
 def _run(overall):
     name = "_".join(
         f"{key}-{overall[field]}"
@@ -211,31 +222,8 @@ def _run(overall):
     }
 
 
-def _several(claim, rows, figure=None):
-    judged = [row for row in rows if row["status"] in (HELD, NOT_HELD)]
-    models = sorted({row["model"] for row in judged})
-    held = sorted({row["model"] for row in judged if row["status"] == HELD})
-    if len(models) < _SEVERAL:
-        status = UNTESTABLE
-    else:
-        status = HELD if len(held) >= _SEVERAL else NOT_HELD
-    return _row(
-        claim,
-        comparison="in several architectures",
-        status=status,
-        statistic="models in which it is held",
-        value=len(held),
-        n=len(models),
-        n_of="models",
-        where=", ".join(held),
-        figure=figure,
-        simulated=_simulated(judged),
-        note=f"{len(held)} of {len(models)} model(s) tested; {_SEVERAL} are wanted",
-    )
-
-
-def _simulated(rows):
-    return all(row["simulated"] for row in rows) if rows else None
+def _several(claim, rows, alpha, figure=None):
+    return _row(claim, comparison="in several architectures", figure=figure, **judge_over_models(rows, alpha))
 
 
 def _generality(records):
@@ -243,34 +231,43 @@ def _generality(records):
     for model in MODELS:
         trained = [record for record in records if record["model"] == model]
         done = [record for record in trained if record["status"] == "finished"]
+        simulated = all(record["simulated"] for record in done)
+        data = {record["dataset"]: " (simulated)" if record["simulated"] else "" for record in done}
+        count, diverged = len(trained), len(trained) - len(done)
         rows.append(
             _row(
                 "C6",
                 model=model,
-                status=HELD if done else NOT_HELD if trained else UNTESTABLE,
+                status=(HELD_ON_SIMULATED if simulated else HELD) if done else NOT_HELD if trained else UNTESTABLE,
                 statistic="finished trainings",
                 value=len(done),
-                n=len(trained),
+                n=count,
                 n_of="trainings",
-                where=", ".join(dict.fromkeys(record["dataset"] for record in done)),
-                simulated=_simulated(done),
-                note=f"{len(trained)} trainings, {len(trained) - len(done)} diverged",
+                where=", ".join(name + mark for name, mark in data.items()),
+                simulated=simulated if done else None,
+                note=f"{count} training{'' if count == 1 else 's'}, {diverged} diverged",
             )
         )
     tasks = list(dict.fromkeys(record["task"] for record in records if record["shape"] == "base"))
     drawn = "autoencoding" if "autoencoding" in tasks else tasks[0] if tasks else None
-    found = [row["model"] for row in rows if row["status"] == HELD]
+    simulated = [row["model"] for row in rows if row["status"] == HELD_ON_SIMULATED]
+    found = [row["model"] for row in rows if row["status"] in (HELD, HELD_ON_SIMULATED)]
     failed = any(row["status"] == NOT_HELD for row in rows)
+    status = NOT_HELD if failed else UNTESTABLE
+    if len(found) == len(MODELS):
+        status = HELD_ON_SIMULATED if simulated else HELD
     over_all = _row(
         "C6",
-        status=HELD if len(found) == len(MODELS) else NOT_HELD if failed else UNTESTABLE,
+        status=status,
         statistic="models with finished trainings",
         value=len(found),
         n=len(MODELS),
         n_of="models",
         where=", ".join(found),
         figure=f"figures/models/{drawn}.pdf" if drawn else None,
-        note=f"{len(found)} of {len(MODELS)} models",
+        simulated=bool(simulated) if found else None,
+        note=f"{len(found)} of {len(MODELS)} models"
+        + (f"; on simulated data only: {', '.join(simulated)}" if simulated else ""),
     )
     return [row for row in rows if row["status"] != UNTESTABLE] + [over_all]
 

@@ -15,6 +15,8 @@ from autospec.statistics.repeated import repeated_anova
 FIELDS = ("dataset", "model", "task", "activation", "shape")
 #: The test of all conditions together, among the names of pairs.
 OMNIBUS = "omnibus"
+#: Fewer seeds than this are not tested: Hedges' g_z and its interval are defined from three on.
+LEAST = 3
 #: Fewer seeds than this are said to be few wherever a result stands.
 FEW = 10
 
@@ -49,7 +51,7 @@ def compare_conditions(compared, levels, indices=10, alpha=0.05, correction="bh"
         Hedges' g_z of second minus first; where there are three conditions or more, also one of pair
         `omnibus`, a repeated-measures analysis of variance with partial eta squared, and then a pair is
         `significant` only where its omnibus test is. Measures are those of `by_layer`. No rows where
-        nothing is comparable.
+        nothing is comparable; no p, statistic and effect where fewer than three seeds are paired.
     overall : dict
         The identity (of what differs, all levels), how many seeds finished and diverged in each condition,
         how many are paired, and what to say beside the results.
@@ -77,6 +79,8 @@ def compare_conditions(compared, levels, indices=10, alpha=0.05, correction="bh"
         if cells:
             tables.append(_pair(cells, values, kept, one, other))
     table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=COLUMNS)
+    if len(seeds) < LEAST:
+        table[["statistic", "p", "effect", "effect_low", "effect_high"]] = np.nan
     table = _corrected(table, alpha, correction)
     for name in (*FIELDS, "simulated", "compared", "few_seeds"):
         table[name] = overall[name]
@@ -166,8 +170,11 @@ def _corrected(table, alpha, correction):
 def _caution(overall):
     """What a reader must know of how many trainings stand behind the results."""
     seeds, lines = overall["seeds"], []
-    if seeds < 2:
-        lines.append(f"{seeds} seed(s) finished in all that is compared; at least 2 are needed, so nothing is tested.")
+    if seeds < LEAST:
+        lines.append(
+            f"{seeds} seed(s) finished in all that is compared; at least {LEAST} are needed for an effect with its "
+            "interval, so nothing is tested."
+        )
     elif overall["few_seeds"]:
         lines.append(f"{seeds} seeds are few: intervals are wide, and effects that seeds agree on look huge.")
     return " ".join([*lines, *diverged(overall["levels"]), *_unlearned(overall["levels"])])
