@@ -175,7 +175,8 @@ def make_group_tables(root, paths, yardsticks=True):
     tables["summaries"] = compare_summaries(_by_folder(paths))
     for name, table in tables.items():
         write_tsv(table.assign(n_pairs=64, simulated=overall["simulated"]), folder / f"{name}.tsv")
-    write_json(overall | {"pairs": 64}, folder / "overall.json")
+    inputs = {"largest_t": 0.005, "covariance_distance": 0.03}
+    write_json(overall | {"pairs": 64, "inputs": inputs}, folder / "overall.json")
     return folder
 
 

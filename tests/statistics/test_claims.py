@@ -14,6 +14,7 @@ def group_run(p, model="mlp", exact=True, q=(0.01, 0.5, 0.5), p_loss=0.5, datase
         "p": None if p is None else min(p, p_loss), "spectra": {"p": p, "p_low": 0.001, "p_high": 0.9},
         "statistics": {"group_loss": {"p": p_loss}}, "exact": exact,
         "labelings": 200, "seeds": 4, "pairs": 60, "caution": "Take care.", "unlearned": 0,
+        "inputs": {"largest_t": 0.0005, "covariance_distance": 0.7},
     }  # fmt: skip
     layers = pd.DataFrame(
         {
@@ -182,6 +183,7 @@ def test_a_small_p_of_the_loss_alone_holds_no_claim_and_stands_beside_it():
     assert (row["status"], row["p"], row["q"]) == ("not held", 0.4, 0.4)
     assert row["where"] == "encoder.0, spectral ratio"
     assert "Yardstick, the groups' mean loss: p = 0.0005." in row["note"]
+    assert "largest t p = 0.0005, covariance distance p = 0.7." in row["note"]
     untested = group_run(None, p_loss=0.001)
     assert judged([untested]).loc["C4", "freesurfer", "mlp"]["status"] == "not testable here"
 

@@ -122,7 +122,9 @@ def test_from_a_data_set_to_the_table_of_claims(run_script, make_run, tmp_path, 
     assert all((read_tsv(tested[name])["n_pairs"] == count - 1).all() for name in names)
     sides = [pairs[(pairs["group"] == group) & (pairs["pair"] > 0)]["subject"] for group in ("control", "patient")]
     t = scipy.stats.ttest_rel(*(values[[people["subject"].tolist().index(one) for one in side]] for side in sides))
-    largest = read_tsv(tested["yardsticks"]).set_index("name").at["largest_t", "value"]
+    of_inputs = read_tsv(tested["yardsticks"]).set_index("name")
+    assert overall["inputs"] == of_inputs["p"].to_dict() and len(overall["inputs"]) == 3
+    largest = of_inputs.at["largest_t", "value"]
     assert largest == pytest.approx(np.abs(t.statistic).max(), rel=1e-5)
     assert all((read_tsv(tested[name])["simulated"] == simulated).all() for name in names)
     assert all((read_tsv(tested[name])["exact"] == overall["exact"]).all() for name in names)

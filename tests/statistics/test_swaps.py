@@ -14,6 +14,8 @@ from autospec.statistics.labelings import Labelings, LayerLabelings, read_labeli
 from autospec.statistics.swaps import cell_values, compare_groups, swap_test
 
 PAIRS, EPOCHS = 4, 2
+#: What the script of the test adds to `overall`.
+BESIDE = {"pairs": 12, "inputs": {"largest_t": 0.4}}
 ALL_SWAPS = np.array(list(itertools.product([False, True], repeat=PAIRS)))
 
 
@@ -201,14 +203,14 @@ def test_a_loss_that_differs_alone_holds_no_claim_and_spectra_that_differ_do(mak
     _, layers, overall = compare_groups(dict([make_run("seed-0", run)]))
     assert overall["statistics"]["group_loss"]["p"] == 0.01
     assert overall["spectra"]["p"] > 0.2
-    row = judge_claims([(overall | {"pairs": 12}, layers)], [], []).set_index(["claim", "model"]).loc["C4", "mlp"]
+    row = judge_claims([(overall | BESIDE, layers)], [], []).set_index(["claim", "model"]).loc["C4", "mlp"]
     assert row["status"] == "not held" and "loss" not in row["where"] and "loss: p = 0.01" in row["note"]
 
     for each in run["gradients"].values():
         each[:, 1] *= 100.0
     _, layers, overall = compare_groups(dict([make_run("seed-1", run)]))
     assert overall["spectra"]["p"] == 0.01
-    row = judge_claims([(overall | {"pairs": 12}, layers)], [], []).set_index(["claim", "model"]).loc["C4", "mlp"]
+    row = judge_claims([(overall | BESIDE, layers)], [], []).set_index(["claim", "model"]).loc["C4", "mlp"]
     assert row["status"] == "held" and row["where"].endswith("spectral ratio")
 
 
@@ -232,7 +234,7 @@ def test_what_the_loss_does_moves_nothing_that_is_said_of_the_spectra(make_run):
     tables = {}
     for name, losses in (("alike", run["losses"]), ("differ", run["losses"] + np.array([0.0, 100.0])[:, None])):
         cells, layers, overall = compare_groups(dict([make_run(name, run | {"losses": losses})]))
-        claims = judge_claims([(overall | {"pairs": 12}, layers)], [], [])
+        claims = judge_claims([(overall | BESIDE, layers)], [], [])
         loss = cells["statistic"] == "group_loss"
         assert not cells.loc[loss, "significant"].any()
         tables[name] = (

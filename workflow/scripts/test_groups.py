@@ -42,4 +42,5 @@ with job(snakemake):
     for name, table in tables.items():
         told = {"n_pairs": matches, "exact": overall["exact"], "simulated": overall["simulated"]}
         write_tsv(table.assign(**told), getattr(snakemake.output, name))
-    write_json(overall | {"pairs": matches}, snakemake.output.overall)
+    inputs = dict(zip(yardsticks["name"], yardsticks["p"].tolist(), strict=True))
+    write_json(overall | {"pairs": matches, "inputs": inputs}, snakemake.output.overall)

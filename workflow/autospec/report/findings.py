@@ -8,6 +8,7 @@ import pandas as pd
 from autospec.report.words import MODELS, equals, listed, number, words
 from autospec.statistics.claims import CLAIMS, DESCRIPTIVE, HELD, HELD_ON_SIMULATED, NOT_HELD, UNTESTABLE
 from autospec.statistics.swaps import SPECTRAL, why_untested
+from autospec.statistics.yardsticks import say_inputs
 from autospec.tables import read_json, read_tsv
 
 #: What each claim asks, in the words of the summary.
@@ -174,9 +175,10 @@ def _answer(summary: Mapping) -> str:
 
 
 def _yardstick(summary: Mapping) -> str:
-    """The loss beside the spectra: a network may fit one group worse with the same spectra."""
+    """What stands beside the spectra: a network may fit one group worse with the same spectra."""
     p = summary["statistics"]["group_loss"]["p"]
-    return "" if p is None else f"As a yardstick, the groups' mean loss under the same swaps: {equals('p', p)}."
+    loss = "" if p is None else f"As a yardstick, the groups' mean loss under the same swaps: {equals('p', p)}. "
+    return loss + say_inputs(summary["inputs"])
 
 
 def _layers_say(summary: Mapping, layers: pd.DataFrame, rejecting: int) -> str:

@@ -34,6 +34,7 @@ import pandas as pd
 from autospec.statistics.conditions import FIELDS
 from autospec.statistics.several import DESCRIPTIVE, HELD, HELD_ON_SIMULATED, NOT_HELD, UNTESTABLE, judge_over_models
 from autospec.statistics.swaps import SPECTRAL, learned_nothing, why_untested
+from autospec.statistics.yardsticks import say_inputs
 
 CLAIMS = {
     "C1": "Auto-encoding and classification give different gradient spectra",
@@ -162,6 +163,7 @@ def _groups(overall, layers, alpha):
     spectral = layers[layers["statistic"].isin(SPECTRAL)]
     best = _strongest(spectral)
     yardstick = "" if of_loss is None else f" Yardstick, the groups' mean loss: p = {of_loss:.3g}."
+    yardstick = f"{yardstick} {say_inputs(overall['inputs'])}"
     return row | {
         "status": (HELD if p <= alpha else NOT_HELD) if overall["exact"] else DESCRIPTIVE,
         "evidence": p,

@@ -1,6 +1,8 @@
 """Simpler tests on the inputs themselves, under the same swaps: what the spectra are measured against.
 
-They do better at finding that groups differ; the spectra say where and when a network learns differently.
+They do better at finding that groups differ; the spectra say where and when a network learns differently. They see all
+pairs, those held out for testing too, and values that are neither residualised nor harmonised, while the spectra are
+of what the network trained on.
 """
 
 import numpy as np
@@ -56,6 +58,18 @@ def compare_inputs(reference, other, swaps, correction="bh"):
     table = pd.DataFrame(rows, columns=["name", "value", "p", "p_low", "p_high", "P"])
     table.insert(5, "q", adjust(table["p"], correction))
     return table
+
+
+def say_inputs(p_of_tests):
+    """One sentence with the p of each test of the inputs.
+
+    Parameters
+    ----------
+    p_of_tests : mapping of str to float
+        `name` and `p` of `compare_inputs`.
+    """
+    told = ", ".join(f"{name.replace('_', ' ')} p = {p:.3g}" for name, p in p_of_tests.items())
+    return f"The inputs without a network (all pairs, not residualised or harmonised): {told}."
 
 
 def describe_series(series):
