@@ -161,6 +161,28 @@ def test_a_layers_effect_and_interval_are_those_of_its_strongest_index(make_run)
         assert row["effect_low"] < row["effect"] < row["effect_high"]
 
 
+@pytest.mark.parametrize("factor", [1.0, 1.3, 2.0])
+def test_an_effects_interval_covers_the_true_ratio_about_as_often_as_it_says(factor):
+    """Cohorts with heavy tails (t with 4 degrees of freedom), whose patients are controls in another unit."""
+    generator = np.random.default_rng(round(10 * factor))
+    cohorts, pairs, labelings = 300, 40, 200
+    swaps = generator.random((labelings, pairs)) < 0.5
+    swaps[0] = False
+    people = generator.standard_t(4, size=(2, cohorts, pairs, 3))
+    people[1] *= np.sqrt(factor)
+    # One person's gradient in a linear layer is of the second degree in the inputs, so the truth is the factor.
+    each = np.einsum("gcni,gcnj->gcnij", people @ generator.normal(size=(3, 2)), people)
+    gap = np.einsum("ln,cnij->clij", swaps.astype(float), each[1] - each[0])
+    sums = [side.sum(axis=1)[:, None] for side in each]
+    s = [np.linalg.svd(matrix, compute_uv=False)[..., 0] for matrix in (sums[0] + gap, sums[1] - gap)]
+    x = np.log(s[1] / s[0]).T
+    cells = pd.DataFrame({"statistic": "spectral_ratio", "layer": "a", "depth": 0, "index": range(1, cohorts + 1)})
+    tested, _, _ = swap_test(cells.assign(log_effect=x[0]), x)
+    covered = (tested["effect_low"] <= factor) & (factor <= tested["effect_high"])
+    # The sampling error of 300 cohorts is 1.3 per cent; the interval itself is approximate.
+    assert len(tested) == cohorts and 0.91 <= covered.mean() <= 0.985
+
+
 def test_a_dead_layer_is_dropped_for_all_labelings_and_counted(make_run):
     run = random_run(1)
     whole = compare_groups(dict([make_run("whole", run)]))

@@ -24,10 +24,12 @@ def compare_epochs(records, alpha=0.05):
         One row a statistic (`spectral_ratio`, `gradient_difference`), layer, epoch and index (0 for the
         Frobenius norm) that varies over labelings: `estimate` (mean over seeds of the log of the groups' ratio, or
         of the difference), `effect` with its 95 % interval as in `swap_test`, `z` among the labelings, `p` by rank
-        with its Monte-Carlo interval, and `p_map`, which stands in the place of a q: how often the largest |z| of
-        the statistic's whole map reaches this cell's, which holds the chance of any false cell at alpha (Westfall
-        and Young 1993); `significant` where p_map <= alpha; how many `labelings` and `n_seeds`; `family`, in words.
-        For a network that used the labels these are ranks and no p-values. No rows where every seed diverged.
+        with its Monte-Carlo interval, `p_layer`, of the largest |z| over the indices of that statistic, layer and
+        epoch (the same in its rows, and not corrected for the number of layers and epochs), and `p_map`, which stands
+        in the place of a q: how often the largest |z| of the statistic's whole map reaches this cell's, which holds
+        the chance of any false cell at alpha (Westfall and Young 1993); `significant` where p_map <= alpha; how many
+        `labelings` and `n_seeds`; `family`, in words. For a network that used the labels these are ranks and no
+        p-values. No rows where every seed diverged.
     """
     finished = [(folder, record) for folder, record in records.items() if record["status"] == "finished"]
     keys, x = [], np.zeros((1, 0))
@@ -46,6 +48,11 @@ def compare_epochs(records, alpha=0.05):
     log_effect = x[0] - np.where(one_sided, x.mean(axis=0), 0.0)
     table["effect"] = np.exp(log_effect)
     table["effect_low"], table["effect_high"] = effect_interval(x, log_effect)
+    table["p_layer"] = np.nan
+    for cell in table.groupby(["statistic", "layer", "epoch"], sort=False).indices.values():
+        members = cell[usable[cell]]
+        if len(members):
+            table.loc[members, "p_layer"] = counts_at_least(comparison[:, members].max(axis=1))[0] / len(x)
     table["labelings"], table["n_seeds"] = len(x), len(finished)
     table["family"] = ""
     for statistic in SPECTRAL:
