@@ -127,7 +127,7 @@ def _number(value) -> float:
 
 
 def write_page(table: pd.DataFrame, docs: Path) -> None:
-    """Bring calibration.tsv, calibration.png and the tables of calibration.md up to date.
+    """Bring calibration.tsv, calibration.png, the tables of calibration.md and that of method.md up to date.
 
     Rows of a setting that stood on more cohorts than the table's are kept, with the code that made them.
     """
@@ -137,6 +137,7 @@ def write_page(table: pd.DataFrame, docs: Path) -> None:
     with atomic_path(docs / "calibration.png") as temporary:
         draw(table).savefig(temporary, format="png", dpi=200)
     write(docs / "calibration.md", page_tables(table))
+    write(docs / "method.md", {"measured": in_short(table)})
 
 
 def joined(new: pd.DataFrame, old: pd.DataFrame) -> pd.DataFrame:
@@ -178,6 +179,17 @@ def page_tables(table: pd.DataFrame) -> dict[str, str]:
         ["data, network", "pairs", "shuffles", "test", "p or least q, true labels", "shuffled labels"], rows
     )
     return tables
+
+
+def in_short(table: pd.DataFrame) -> str:
+    """The test that claims rest on and the one across seeds, on everything that is simulated: for method.md."""
+    rows = []
+    for question in COLUMNS:
+        of_question = table[(table["question"] == question) & (table["layer"].fillna("") == "")]
+        for _, part in of_question.groupby("setting", sort=False):
+            of_test = part.set_index("test")
+            rows.append([*_who(part.iloc[0]), *(percent(of_test.loc[test]) for test in ("spectra", "across_seeds"))])
+    return markdown([*_WHO, TESTS["spectra"], TESTS["across_seeds"]], rows)
 
 
 def _together(whole: pd.DataFrame, tests) -> list[str]:

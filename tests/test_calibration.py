@@ -275,8 +275,11 @@ def test_the_figure_draws_the_tables_rates_and_says_that_they_are_simulated(meas
 
 
 def test_the_pages_tables_are_those_of_its_table_of_rates(benchmarks, repository):
-    from rates import page_tables
+    from rates import in_short, page_tables
 
+    rates = read_tsv(repository / "docs" / "calibration.tsv")
     page = (repository / "docs" / "calibration.md").read_text(encoding="utf-8")
-    for name, text in page_tables(read_tsv(repository / "docs" / "calibration.tsv")).items():
+    for name, text in page_tables(rates).items():
         assert f"<!-- table:{name} -->\n{text}\n<!-- end:{name} -->" in page
+    page = (repository / "docs" / "method.md").read_text(encoding="utf-8")
+    assert f"<!-- table:measured -->\n{in_short(rates)}\n<!-- end:measured -->" in page

@@ -185,8 +185,8 @@ def test_the_summary_answers_the_question_in_words(report_inputs, figures, tmp_p
     assert answer in text
     assert ("Seen, after correction, at:" in text) == (changes == {"p": 0.005})
     assert "As a yardstick, the groups' mean loss under the same swaps: p = 0.010." in text
-    inputs = "The inputs without a network (all pairs, not residualised or harmonised): largest t p = 0.005, covariance"
-    assert inputs in text
+    inputs = "all pairs, not residualised or harmonised): covariance distance p = 0.03, largest t p = 0.005."
+    assert f"The inputs without a network ({inputs}" in text
 
 
 def test_data_of_people_are_not_called_simulated(report_inputs, figures, tmp_path):
