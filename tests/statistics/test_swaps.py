@@ -240,7 +240,7 @@ def test_trainings_that_learned_nothing_are_tested_and_told_in_the_claims(make_r
     made = dict([make_run(f"seed-{seed}", random_run(seed), seed=seed, learned=seed == 0) for seed in (0, 1, 2)])
     _, layers, overall = compare_groups(made)
     assert overall["seeds"] == 3 and overall["unlearned"] == 2
-    rows = judge_claims([(overall | {"pairs": PAIRS}, layers)], [], []).set_index(["claim", "model"])
+    rows = judge_claims([(overall | BESIDE, layers)], [], []).set_index(["claim", "model"])
     for claim in ("C4", "C5"):
         assert "2 of 3 trainings learned nothing" in rows.loc[(claim, "mlp"), "note"]
     made = {folder: record | {"learned": True} for folder, record in made.items()}
