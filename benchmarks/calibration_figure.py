@@ -4,10 +4,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.transforms import offset_copy
 
 from autospec.figures import style
 
 _LEVEL = {"color": "black", "linewidth": 0.6, "linestyle": style.DASHES[1]}
+#: Points that the x axis and its label take.
+_LABELS = 30
 _LOOKS = {
     "spectra": ("swaps within pairs", style.REFERENCE, "o"),
     "across_seeds": ("across seeds", style.OTHER, "s"),
@@ -103,7 +106,8 @@ def _places(axis, table: pd.DataFrame) -> None:
 
 def _key(axis) -> None:
     if axis.lines:
-        axis.legend(fontsize=5.5, loc="upper left", bbox_to_anchor=(0, -0.16), borderaxespad=0)
+        below = offset_copy(axis.transAxes, axis.figure, y=-_LABELS, units="points")
+        axis.legend(fontsize=5.5, loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=below, borderaxespad=0)
 
 
 def _dots(axis, rates: pd.DataFrame, places, colour: str, marker: str, across: bool = False) -> None:

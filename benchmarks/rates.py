@@ -160,7 +160,7 @@ def page_tables(table: pd.DataFrame) -> dict[str, str]:
             of_test = part.set_index("test")
             rows.append([*_who(part.iloc[0]), *(percent(of_test.loc[test]) for test in tests)])
         if question == "null":
-            rows.append(_together(whole, tests))
+            rows += _together(whole, tests)
         tables[question] = markdown([*_WHO, *(TESTS[test] for test in tests)], rows)
     place = table[(table["question"] == "place") & (table["layer"].fillna("") != "")]
     layers = sorted(place["layer"].unique())
@@ -192,13 +192,25 @@ def in_short(table: pd.DataFrame) -> str:
     return markdown([*_WHO, TESTS["spectra"], TESTS["across_seeds"]], rows)
 
 
-def _together(whole: pd.DataFrame, tests) -> list[str]:
-    """The rates over all cohorts without a difference that the perceptron was trained on with the default seeds."""
-    part = whole[(whole["question"] == "null") & (whole["model"] == "mlp") & (whole["seeds"] == 4)]
-    sums = part.groupby("test")[["rejected", "replicates"]].sum()
-    rates = [percent(rate_of(*map(int, sums.loc[test]))) if test in sums.index else "" for test in tests]
-    count = int(sums["replicates"].max()) if len(sums) else 0
-    return ["mlp: the four of 4 seeds together", "", "", str(count), "100", "4", *rates]
+def _together(whole: pd.DataFrame, tests) -> list[list[str]]:
+    """The rates over all cohorts without a difference of several settings with the default seeds.
+
+    One line of the perceptron, and of the other networks together one for each kind of cohort.
+    """
+    nulls = whole[(whole["question"] == "null") & (whole["seeds"] == 4)]
+    others = nulls[nulls["model"] != "mlp"]
+    parts = {"mlp: the four of 4 seeds together": nulls[nulls["model"] == "mlp"]}
+    parts |= {
+        f"{', '.join(part['model'].unique())} together: {text}": part
+        for text, part in others.groupby("text", sort=False)
+        if part["model"].nunique() > 1
+    }
+    lines = []
+    for label, part in parts.items():
+        sums = part.groupby("test")[["rejected", "replicates"]].sum()
+        rates = [percent(rate_of(*map(int, sums.loc[test]))) if test in sums.index else "" for test in tests]
+        lines.append([label, "", "", str(int(sums["replicates"].max()) if len(sums) else 0), "100", "4", *rates])
+    return lines
 
 
 _WHO = ["cohort", "pairs", "age gap", "cohorts", "P", "seeds"]

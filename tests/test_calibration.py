@@ -258,6 +258,12 @@ def test_the_perceptrons_cohorts_without_a_difference_are_counted_together_too(m
     assert line.startswith("| mlp: the four of 4 seeds together |  |  | 10 | 100 | 4 | ")
     assert f"| 10 ({100 * low:.0f} to {100 * high:.0f}) |" in line
 
+    others = [half.assign(setting=f"{model}-equal", model=model) for model in ("cnn", "rnn")]
+    line = page_tables(pd.concat([table, *others]))["null"].splitlines()[-1]
+    high = stats.binomtest(0, 12).proportion_ci(method="exact").high
+    assert line.startswith("| cnn, rnn together: equal groups |  |  | 12 | 100 | 4 | ")
+    assert f"| 0 (0 to {100 * high:.0f}) |" in line
+
 
 def test_the_figure_draws_the_tables_rates_and_says_that_they_are_simulated(measured):
     from calibration_figure import draw
