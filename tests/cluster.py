@@ -72,7 +72,7 @@ class Cluster:
             self.start_controller()
         self.ask("scancel", "--user=root")
         self.ask("scontrol", "update", "nodename=localhost", "state=resume", check=False)  # refused where it is up
-        wait_for(lambda: not self.ask("squeue", "--noheader"), "the end of the last jobs", 90)
+        wait_for(lambda: not self.ask("squeue", "--noheader"), "the end of the last jobs")
 
     def start_controller(self) -> None:
         self.ask("slurmctld")
@@ -86,7 +86,7 @@ class Cluster:
         text = (ETC / "slurm.conf").read_text(encoding="utf-8")
         (ETC / "slurm.conf").write_text(text.replace("MinJobAge=3600", "MinJobAge=2"), encoding="utf-8")
         self.ask("scontrol", "reconfigure")
-        wait_for(lambda: not self.ask("squeue", "--noheader", "--states=all"), "jobs to be forgotten", 240)
+        wait_for(lambda: not self.ask("squeue", "--noheader", "--states=all"), "jobs to be forgotten")
         (ETC / "slurm.conf").write_text(text, encoding="utf-8")
         self.ask("scontrol", "reconfigure")
 
@@ -118,7 +118,7 @@ class Cluster:
         return subprocess.run(command, check=check, text=True, stdin=subprocess.DEVNULL, **quiet).stdout.strip()
 
 
-def wait_for(condition, what: str, seconds: float = 120):
+def wait_for(condition, what: str, seconds: float = 600):
     """Wait until `condition()` gives something, and give that."""
     end = time.monotonic() + seconds
     while not (found := condition()):

@@ -38,6 +38,10 @@ ELSEWHERE = {
     "PYTHONPATH=workflow python -m autospec.estimate --configfile config/mine.yaml --cores 2": (
         "trains; tests/training/test_estimate.py runs it"
     ),
+    **dict.fromkeys(
+        ("python benchmarks/preprocessing.py", "python benchmarks/preprocessing.py --write"),
+        "ten minutes; tests/test_benchmarks.py runs each of its cases on small files",
+    ),
 }
 
 #: Programs that pages ask to run, and what of their output is looked for.
@@ -120,7 +124,7 @@ def paired(mine, snakemake, tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", [command for command in ALL if command.startswith("python benchmarks/")])
+@pytest.mark.parametrize("command", [c for c in ALL if c.startswith("python benchmarks/") and c not in ELSEWHERE])
 def test_a_benchmark_in_a_page_comes_to_its_end_in_a_short_form(command, mine, paired, tmp_path):
     _, program, *options = command.split()
     options = [option for option in options if option != "--write"]  # which would write the page anew

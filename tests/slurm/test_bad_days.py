@@ -33,7 +33,7 @@ def training(folder: Path) -> psutil.Process:
             except psutil.Error:
                 continue
 
-    return wait_for(find, f"a training in {folder}", 180)
+    return wait_for(find, f"a training in {folder}")
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def test_a_job_that_slurm_forgets_while_snakemake_sleeps_counts_if_it_is_done_an
     def states():
         return [job.state for folder in folders.values() for job in cluster.jobs(folder)]
 
-    wait_for(lambda: states() == ["COMPLETED", "FAILED"], "the end of both jobs", 240)
+    wait_for(lambda: states() == ["COMPLETED", "FAILED"], "the end of both jobs")
     cluster.forget()
     for run in runs.values():
         run.send_signal(signal.SIGCONT)
@@ -173,7 +173,7 @@ def test_jobs_outlive_the_controller(cluster, submit, check, prepared):
     run = submit(folder, TARGET)
     process = training(folder)
     cluster.stop_controller()
-    process.wait(timeout=120)  # the job comes to its end with nobody to tell
+    process.wait(timeout=600)  # the job comes to its end with nobody to tell
     output = folder / "output.txt"
     wait_for(lambda: "SLURM does not answer" in output.read_text(encoding="utf-8"), "a question to the controller")
     cluster.start_controller()
@@ -185,7 +185,7 @@ def test_an_interrupted_snakemake_cancels_its_jobs(cluster, submit, check, prepa
     run = submit(folder, TARGET)
     training(folder)
     run.send_signal(signal.SIGINT)  # Ctrl-C
-    assert run.wait(timeout=120) != 0
+    assert run.wait(timeout=600) != 0
     wait_for(lambda: [job.state for job in cluster.jobs(folder)] == ["CANCELLED"], "the end of the job")
     found = check(submit(folder, TARGET), folder)
     assert found == {"train": ["CANCELLED", "COMPLETED"], "test_groups": ["COMPLETED"]}
@@ -204,7 +204,7 @@ def test_a_killed_snakemake_is_started_again_when_its_jobs_have_ended(cluster, r
     with pytest.raises(subprocess.TimeoutExpired):
         unlock.wait(timeout=5)
     process.resume()
-    assert "Waiting for" in unlock.communicate(timeout=120)[0]
+    assert "Waiting for" in unlock.communicate(timeout=600)[0]
     assert unlock.returncode == 0
     # The job that outlived its Snakemake counts, and is not sent again.
     assert check(submit(folder, TARGET), folder) == {"train": ["COMPLETED"], "test_groups": ["COMPLETED"]}
