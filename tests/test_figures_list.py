@@ -55,6 +55,12 @@ def test_every_claim_and_every_comparison_has_a_figure_in_the_list(listed):
     assert len({row["figure"] for row in listed}) == len(listed)
 
 
+def test_every_kind_of_figure_is_in_the_list(repository, listed):
+    _, figures = made(repository, "paper")
+    kinds = {path.split("/")[1] for path in figures}
+    assert len(kinds) == 14 and {row["file"].split("/")[1] for row in listed} == kinds
+
+
 def test_a_row_asks_no_model_for_data_that_it_cannot_take(listed):
     # Images to MLP and CNN, volumes to the MLP, series to all, activations not to the LSTM.
     allowed = {"MNIST": {"mlp", "cnn"}, "FreeSurfer": {"mlp"}, "Sinusoid": {"mlp", "rnn", "lstm", "bert"},
