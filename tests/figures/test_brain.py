@@ -3,6 +3,7 @@
 import nibabel as nib
 import numpy as np
 import pandas as pd
+from matplotlib.collections import LineCollection
 from matplotlib.patches import Rectangle
 
 from autospec.data.components import numbers_of
@@ -40,8 +41,8 @@ def bars(figure):
     found = []
     for axis in figure.axes:
         widths = [patch.get_width() for patch in axis.patches if isinstance(patch, Rectangle)]
-        if widths:
-            (lines,) = axis.collections
+        if widths and axis.get_xlabel() == "loading":
+            lines = next(part for part in axis.collections if isinstance(part, LineCollection))
             found.append((widths, [segment[:, 0].tolist() for segment in lines.get_segments()], axis))
     return found
 
@@ -143,6 +144,27 @@ def test_cortex_is_drawn_on_the_surface_in_the_tables_colours(records, tmp_path,
         assert limit == rows.abs().max()
     said = " ".join(text.get_text() for text in figure.texts).replace("\n", " ")
     assert "volume carries most of the difference" in said
+    titles = [axis.get_title() for axis in figure.axes if axis.images and axis.get_title()]
+    assert sorted(titles) == sorted(3 * ["left, lateral", "left, medial", "right, lateral", "right, medial"])
+    assert [(side, view) for side, view, *_ in painted[:4]] == [
+        ("lh", "lateral"), ("lh", "medial"), ("rh", "lateral"), ("rh", "medial")
+    ]  # fmt: skip
+    (strip,) = [bar for axis in figure.axes for bar in axis.child_axes]
+    assert strip.get_xlim() == (-limit, limit) and strip.get_xlabel() == "loading on the brain"
+
+
+def test_an_interval_beyond_one_has_an_arrow(records, tmp_path):
+    table = made_table(tmp_path / "directions.tsv", ["a", "b", "c"])
+    table[["loading", "low", "high"]] /= 2
+    table.loc[(table["group"] == "patient") & (table["feature"] == "b"), "high"] = 3.5
+    write_tsv(table, tmp_path / "directions.tsv")
+    figure, _ = draw_brain(records["autoencoding"], tmp_path / "directions.tsv")
+    arrows = {axis.get_title().split(",")[0]: [part for part in axis.collections if part.get_gid() == "beyond"]
+              for _, _, axis in bars(figure)}  # fmt: skip
+    assert not arrows["control"] and not arrows["difference"]
+    names = [label.get_text() for label in bars(figure)[0][2].get_yticklabels()]
+    assert arrows["patient"][0].get_offsets().tolist() == [[1.0, names.index("b")]]
+    assert "Arrows: they go on" in " ".join(text.get_text() for text in figure.texts).replace("\n", " ")
 
 
 def test_a_surface_is_painted_in_its_values_colour():

@@ -10,7 +10,10 @@ import pytest
 from scipy import stats
 
 from autospec.figures import style
+from autospec.figures.across import draw_across
 from autospec.figures.conditions import SMALLEST_SHARE, _draw_shares, draw_conditions
+from autospec.statistics.conditions import compare_conditions
+from autospec.tables import write_json, write_tsv
 
 SUMMARIES = {
     "normalised effective rank": ("normalised_effective_rank", 0),
@@ -147,3 +150,19 @@ def test_a_comparison_in_which_nothing_finished_says_so_instead_of_drawing(level
     figure, table = draw_conditions(levels["task"], tmp_path / "cells.tsv", tmp_path / "overall.json")
     assert table.empty and "classification diverged" in note(figure) and "Simulated data" in note(figure)
     assert not [child for child in figure.axes if isinstance(child, matplotlib.axes.Axes)]
+
+
+def test_a_comparison_of_two_seeds_says_why_it_has_no_effects(levels, tmp_path):
+    paths = {level: paths[:2] for level, paths in levels["task"].items()}
+    read = {level: {path.parent: json.loads(path.read_text()) for path in seeds} for level, seeds in paths.items()}
+    cells, overall = compare_conditions("task", read)
+    write_tsv(cells, tmp_path / "cells.tsv")
+    write_json(overall, tmp_path / "overall.json")
+    figure, _ = draw_conditions(paths, tmp_path / "cells.tsv", tmp_path / "overall.json")
+    for title in SUMMARIES:
+        axis = panel(figure, title)
+        assert [text.get_text() for text in axis.texts] == ["g_z needs 3 seeds; finished: 2"]
+        assert all(np.isnan(line.get_xdata()).all() for line in axis.lines if line.get_gid())
+    figure, _ = draw_across([tmp_path / "overall.json"])
+    for axis in figure.axes:
+        assert [text.get_text() for text in axis.texts] == ["g_z needs 3 seeds; finished: 2"]

@@ -1,5 +1,6 @@
 """What is drawn is what the tables hold, and it can be read."""
 
+import itertools
 import json
 import re
 import shutil
@@ -9,6 +10,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from matplotlib.collections import QuadMesh
 from scipy import stats
 
@@ -17,7 +20,7 @@ from autospec.figures.effects import draw_effects
 from autospec.figures.epochs import draw_epochs
 from autospec.figures.groups import draw_groups
 from autospec.figures.learning import draw_learning
-from autospec.figures.spectra import draw_spectra
+from autospec.figures.spectra import QUANTITIES, apart, draw_spectra
 from autospec.figures.trajectories import draw_trajectories
 
 DRAWN = (
@@ -87,6 +90,25 @@ def test_spectra_are_geometric_means_over_seeds(drawings, records):
     np.testing.assert_allclose(behind["high"], seeds.max(axis=0), rtol=1e-6)
 
 
+def test_every_index_has_its_number_beside_the_lines_and_none_covers_another(drawings):
+    figure, table = drawings["spectra"]
+    for axis, (layer, quantity) in zip(
+        figure.axes, itertools.product(dict.fromkeys(table.sort_values("depth")["layer"]), QUANTITIES), strict=True
+    ):
+        there = table[(table["layer"] == layer) & (table["quantity"] == quantity)]["index"].unique()
+        numbers = [text.get_text() for text in axis.texts if text.get_text().isdigit()]
+        assert sorted(map(int, numbers)) == sorted(there)
+
+
+@given(st.lists(st.floats(0, 1), max_size=6))
+def test_numbers_are_moved_apart_and_keep_their_order(heights):
+    moved = apart(heights, 0.12)
+    assert all(-1e-9 <= height <= 1 + 1e-9 for height in moved)
+    for one, other in itertools.combinations(range(len(heights)), 2):
+        assert abs(moved[one] - moved[other]) >= 0.12 - 1e-9
+        assert heights[one] == heights[other] or (heights[one] < heights[other]) == (moved[one] < moved[other])
+
+
 def test_layers_are_drawn_in_the_order_of_the_forward_pass(drawings):
     names = [axis.get_title(loc="left") for axis in drawings["spectra"][0].axes]
     layers = [
@@ -103,8 +125,23 @@ def test_learning_curves_are_means_over_seeds(drawings, records):
     axis = next(axis for axis in figure.axes if axis.get_title() == "loss, test")
     line = next(line for line in axis.lines if line.get_label() == "control")
     np.testing.assert_allclose(line.get_ydata(), row.groupby("epoch")["value"].mean())
+    lines = {axis.get_title(): [line.get_ydata()[0] for line in axis.lines if line.get_gid() == "nothing learned"]
+             for axis in figure.axes}  # fmt: skip
+    assert lines["loss, test"] == [] and lines["explained variance, test"] == [0.0]
     titles = [axis.get_title() for axis in figure.axes]
     assert titles == ["loss, train", "loss, test", "explained variance, train", "explained variance, test"]
+
+
+def test_accuracy_has_a_line_where_guessing_among_its_classes_would_be(records, tmp_path):
+    path = records["classification"][0]
+    shutil.copytree(path.parent, tmp_path / "seed-0")
+    record = json.loads(path.read_text()) | {"classes": ["a", "b", "c", "d"]}
+    (tmp_path / "seed-0" / "run.json").write_text(json.dumps(record))
+    figure, _ = draw_learning([tmp_path / "seed-0" / "run.json"])
+    for part in ("train", "test"):
+        axis = next(axis for axis in figure.axes if axis.get_title() == f"balanced accuracy, {part}")
+        assert [line.get_ydata()[0] for line in axis.lines if line.get_gid() == "nothing learned"] == [0.25]
+    assert "Balanced accuracy: the mean share" in " ".join(text.get_text() for text in figure.texts)
 
 
 def test_the_map_of_ratios_holds_log2_of_the_tables_effects(drawings, group_tables):

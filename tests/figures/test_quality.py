@@ -3,6 +3,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 from PIL import Image
 from simulated import GROUPS, simulated_dataset
 
@@ -58,3 +59,20 @@ def test_measured_data_are_not_called_simulated(tmp_path):
     figure, table = draw_quality("made", **paths)
     assert "Simulated data" not in [text.get_text() for text in figure.texts]
     assert not table["simulated"].any()
+
+
+def test_features_without_a_spread_are_marked_and_images_are_not_called_people(tmp_path):
+    _, paths = write_tables(tmp_path, (12,), simulated=False)
+    features = pd.read_csv(paths["features"], sep="\t")
+    features.loc[[2, 7], ["minimum", "q05", "q25", "median", "q75", "q95", "maximum"]] = 0.0
+    write_tsv(features, paths["features"])
+    for source, who in (("digits", "images"), ("freesurfer", "people")):
+        figure, _ = draw_quality("made", **paths, source=source)
+        axis = next(axis for axis in figure.axes if axis.get_title().startswith("Features"))
+        marks = next(part for part in axis.collections if part.get_gid() == "no spread")
+        # By their range they come first.
+        assert marks.get_offsets().tolist() == [[1.0, 0.0], [2.0, 0.0]]
+        texts = " ".join(text.get_text() for text in figure.findobj(Text)).replace("\n", " ")
+        assert "2 without a spread" in texts and f"all {who}" in texts and f"the middle half of the {who}" in texts
+        assert ("people" in texts) == (who == "people") and ("12 columns of pixels" in texts) == (who == "images")
+        assert "axis linear to 5, logarithmic beyond" in axis.get_title()

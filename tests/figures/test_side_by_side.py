@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 import statsmodels.api as sm
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from autospec.figures.across import draw_across
 from autospec.figures.models import draw_cost, draw_models
@@ -33,6 +34,31 @@ def test_every_layer_of_every_network_is_a_dot_at_its_effect(compared):
     # One of the two is measured, so the whole is not called simulated.
     assert "Simulated data" not in words(figure)
     assert set(table["n_seeds"]) == {3, 4}
+
+
+def test_dots_are_filled_by_a_q_over_all_that_the_figure_shows(compared, tmp_path):
+    """With p made up: what is significant in its own comparison may not be among all of them."""
+    made, paths = np.random.default_rng(5), []
+    for number, folder in enumerate(compared):
+        place = tmp_path / str(number)
+        place.mkdir()
+        cells = pd.read_csv(folder / "cells.tsv", sep="\t")
+        cells["p"] = made.uniform(size=len(cells)) ** 3
+        cells.to_csv(place / "cells.tsv", sep="\t", index=False)
+        (place / "overall.json").write_text((folder / "overall.json").read_text())
+        paths.append(place / "overall.json")
+    figure, table = draw_across(paths)
+    reject, q, _, _ = multipletests(table["p"], 0.05, method="fdr_bh")
+    np.testing.assert_allclose(table["q"], q)
+    assert 0 < reject.sum() < len(reject) and list(table["significant"]) == list(reject)
+    filled = []
+    for axis in figure.axes:
+        marks = next(part for part in axis.collections if part.get_gid() == "sigmoid - relu")
+        filled += [face.tolist() != [1, 1, 1, 1] for face in marks.get_facecolors()]
+        assert [text.get_text() for text in axis.texts] == []
+    by_panel = pd.concat([table[table["name"] == axis.get_title()] for axis in figure.axes])
+    assert filled == list(by_panel["significant"])
+    assert f"Family: {len(table)} tests, all that this figure shows, corrected by BH at 0.05." in words(figure)
 
 
 def test_networks_stand_side_by_side_with_the_interval_of_the_mean(networks):

@@ -6,6 +6,7 @@ import sys
 from xml.etree import ElementTree
 
 import matplotlib.image
+import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -137,3 +138,26 @@ def test_neighbouring_ticks_are_never_written_alike():
     figure.canvas.draw()
     labels = [label.get_text() for label in axis.get_yticklabels()]
     assert len(labels) == len(set(labels))
+
+
+@pytest.mark.parametrize("reach", [0.4, 3.9, 4.1, 30.0, 4000.0])
+def test_an_axis_of_effects_is_linear_or_says_that_it_is_not(reach):
+    figure = style.new_figure(style.ONE_COLUMN, 26, "")
+    axis = figure.subplots()
+    style.effect_axis(axis, [-reach, np.nan], [0.1, np.nan], "g_z")
+    low, high = axis.get_xlim()
+    assert low < -reach and high > reach
+    linear = axis.get_xscale() == "linear"
+    assert linear == (reach < 4)
+    assert linear != ("linear from −1 to 1, logarithmic beyond" in axis.get_xlabel())
+    assert axis.get_xlabel().startswith("g_z")
+
+
+def test_an_interval_that_goes_on_beyond_the_axis_has_an_arrow_and_no_other_has():
+    figure = style.new_figure(style.ONE_COLUMN, 26, "")
+    axis = figure.subplots()
+    axis.set_xlim(-1, 1)
+    style.mark_beyond(axis, [-2.0, -0.5, -1.5, np.nan], [0.5, 0.9, 1.5, np.nan], [0, 1, 2, 3])
+    arrows = {tuple(place) for marks in axis.collections for place in marks.get_offsets().tolist()}
+    assert arrows == {(-1.0, 0.0), (-1.0, 2.0), (1.0, 2.0)}
+    assert axis.get_xlim() == (-1, 1)

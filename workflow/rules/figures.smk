@@ -288,5 +288,7 @@ rule figure_quality:
     resources:
         mem_mb=growing(2000),
         runtime=growing(30),
+    params:
+        source=lambda wildcards: config["datasets"][wildcards.dataset]["source"],
     script:
         "../scripts/figure_quality.py"

@@ -11,4 +11,5 @@ with job(snakemake):
     from autospec.figures.style import save
 
     tables = {name: snakemake.input[name] for name in ("measures", "features", "connectivity")}
-    save(*draw_quality(snakemake.wildcards.dataset, **tables), Path(snakemake.output.pdf).with_suffix(""))
+    drawn = draw_quality(snakemake.wildcards.dataset, **tables, source=snakemake.params.source)
+    save(*drawn, Path(snakemake.output.pdf).with_suffix(""))

@@ -26,6 +26,9 @@ BOUNDS = {"normalised effective rank": (0, 1), "stable rank": (1, np.inf), "top 
 #: Shares below this are rounding of float32 data; the axis ends here.
 SMALLEST_SHARE = 1e-8
 
+#: Hedges' correction of g_z has no value for fewer.
+FEWEST_SEEDS = 3
+
 HEADS = {"task": "Tasks", "activation": "Activations", "shape": "Shapes"}
 _TABLE = ["panel", "layer", "depth", "name", "index", "mean", "low", "high", "p", "q", "significant"]
 
@@ -150,6 +153,13 @@ def select_summaries(cells: pd.DataFrame) -> pd.DataFrame:
     return cells.assign(name=names).dropna(subset="name")
 
 
+def without_effect(seeds: int) -> str:
+    """Say in a line why a comparison of so many seeds has no effect size."""
+    if seeds < FEWEST_SEEDS:
+        return f"g_z needs {FEWEST_SEEDS} seeds; finished: {seeds}"
+    return "no spread over seeds"
+
+
 def _note(effects: pd.DataFrame, summary: Mapping) -> str:
     pairs = effects[effects["pair"] != OMNIBUS]
     lines = [
@@ -224,8 +234,10 @@ def _draw_effects(figure, effects: pd.DataFrame, order: list[str], pairs: list[s
                 markersize=2.6, gid=f"{row['pair']}, {row['layer']}",
             )  # fmt: skip
         axis.set_title(name)
-        axis.set_xlabel("g_z" if len(pairs) > 1 else f"g_z, {pairs[0].replace(' - ', ' − ')}")
-        style.effect_axis(axis, effects["effect_low"], effects["effect_high"])
+        label = "g_z" if len(pairs) > 1 else f"g_z, {pairs[0].replace(' - ', ' − ')}"
+        style.effect_axis(axis, effects["effect_low"], effects["effect_high"], label)
+        if effects.loc[effects["name"] == name, "effect"].isna().all():
+            style.say(axis, 0.5, without_effect(int(effects["n_seeds"].iloc[0])), axis.transAxes)
     axes[0].set_yticks(range(len(order)), order)
     axes[0].set_ylim(len(order) - 0.5, -0.5)
     if len(pairs) > 1:

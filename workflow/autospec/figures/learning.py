@@ -53,6 +53,14 @@ def draw_learning(records: Iterable[str | Path]) -> tuple[Figure, pd.DataFrame]:
     dashes = {"all": "-", record["groups"][0]: "-", record["groups"][1]: (0, (3, 1.2))}
     keys = [Line2D([], [], color=colours[name], linestyle=dashes[name], label=name) for name in colours]
     keys[0].set_label("everyone")
+    # Guessing among K classes finds 1 / K of each; the mean of the training people explains nothing.
+    nothing = {"explained_variance": 0.0}
+    if record.get("classes"):
+        nothing["balanced_accuracy"] = 1 / len(record["classes"])
+    if set(metrics) & set(nothing):
+        keys.append(Line2D([], [], color="black", linewidth=0.6, linestyle=":", label="nothing learned"))
+    if "balanced_accuracy" in metrics:
+        note += " Balanced accuracy: the mean share found of the classes that a group has; dotted: by guessing."
     figure = style.new_figure(style.TWO_COLUMNS, 40, f"Learning: {style.run_title(record)}", note, keys)
     if record["simulated"]:
         style.mark_simulated(figure)
@@ -68,6 +76,8 @@ def draw_learning(records: Iterable[str | Path]) -> tuple[Figure, pd.DataFrame]:
                 axis.fill_between(
                     line["epoch"], line["low"], line["high"], color=colour, alpha=0.15, linewidth=0
                 )
+            if metric in nothing:
+                axis.axhline(nothing[metric], color="black", linewidth=0.6, linestyle=":", gid="nothing learned")
             axis.set_title(f"{metric.replace('_', ' ')}, {part}")
             axis.set_xlabel("epoch")
             style.epoch_ticks(axis)

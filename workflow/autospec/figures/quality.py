@@ -14,6 +14,8 @@ from autospec.tables import read_tsv
 
 _QUANTILES = ("q05", "q25", "median", "q75", "q95")
 _MOST_PANELS = 6
+#: Sources whose rows are images.
+IMAGES = ("digits", "mnist")
 _UNITS = {
     "age": "age (years)",
     "motion": "motion (mm)",
@@ -24,7 +26,7 @@ _UNITS = {
 
 
 def draw_quality(
-    name: str, measures: str | Path, features: str | Path, connectivity: str | Path
+    name: str, measures: str | Path, features: str | Path, connectivity: str | Path, source: str = ""
 ) -> tuple[Figure, pd.DataFrame]:
     """Draw the measures of people by group, the spread of the features, and functional connectivity.
 
@@ -34,6 +36,8 @@ def draw_quality(
         The data set's.
     measures, features, connectivity : path
         The tables of the rule `quality`; the last has no rows where the data are no time courses.
+    source : str
+        Where the data are from, in the configuration's words: images are not called people.
 
     Returns
     -------
@@ -50,12 +54,18 @@ def draw_quality(
     simulated = bool(features["simulated"].iloc[0])
     colours = dict(zip(groups, (style.REFERENCE, style.OTHER), strict=False))
 
+    who = "images" if source in IMAGES else "people"
+    what = "columns of pixels, each by its mean over rows" if source in IMAGES else "features"
+    if len(matrix):
+        what = "components, each by its mean correlation with the others"
+    flat = int((ranked["maximum"] <= ranked["minimum"]).sum())
     foot = [
-        f"Features: distance from the median in robust standard deviations, {len(ranked)} features by their range; "
+        f"Distance of {who} from the median in robust standard deviations, by its range: {len(ranked)} {what}; "
         f"{int((ranked['outliers'] > 0).sum())} have values beyond 5 (dotted)."
+        + (f" {flat} without a spread: more than half of their values are equal (crosses)." if flat else "")
     ]
     if shown:
-        foot.insert(0, "Boxes: the middle half of the people, lines 5 to 95 %; pale: everyone, full: those paired.")
+        foot.insert(0, f"Boxes: the middle half of the {who}, lines 5 to 95 %; pale: everyone, full: those paired.")
     if len(matrix):
         foot.append(
             "Connectivity: mean correlation over those paired; the difference is of Fisher's z; 1 % of the component "
@@ -63,14 +73,14 @@ def draw_quality(
         )
     heights = [*([30] if shown else []), 34, *([52] if len(matrix) else [])]
     keys = [Line2D([], [], color=colour, linewidth=3, label=group) for group, colour in colours.items()]
-    title = f"People and data: {name}"
+    title = f"{who.capitalize()} and data: {name}"
     figure = style.new_figure(style.TWO_COLUMNS, sum(heights), title, " ".join(foot), keys if shown else None)
     if simulated:
         style.mark_simulated(figure)
     parts = iter(np.atleast_1d(figure.subfigures(len(heights), 1, height_ratios=heights)))
     if shown:
         _draw_measures(next(parts), measures, shown, colours)
-    _draw_features(next(parts), ranked)
+    _draw_features(next(parts), ranked, who)
     if len(matrix):
         _draw_connectivity(next(parts), matrix, groups)
     return figure, _table(measures, shown, features, matrix, groups).assign(simulated=simulated)
@@ -106,7 +116,7 @@ def _box(place: float, low: float, high: float, colour: str, alpha: float):
     return Rectangle((place - 0.14, low), 0.28, high - low, facecolor=colour, alpha=alpha, linewidth=0)
 
 
-def _draw_features(part, ranked: pd.DataFrame) -> None:
+def _draw_features(part, ranked: pd.DataFrame, who: str) -> None:
     axis = part.subplots()
     edges = np.arange(len(ranked) + 1) + 0.5
     for low, high, alpha in (("minimum", "maximum", 0.15), ("q05", "q95", 0.3), ("q25", "q75", 0.6)):
@@ -123,8 +133,10 @@ def _draw_features(part, ranked: pd.DataFrame) -> None:
     axis.set_xlim(0.5, len(ranked) + 0.5)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.set_xlabel("feature, by range")
+    flat = np.flatnonzero(ranked["maximum"] <= ranked["minimum"]) + 1
+    axis.scatter(flat, np.zeros(len(flat)), s=8, marker="x", color="black", linewidths=0.7, gid="no spread")
     axis.set_ylabel("robust z")
-    axis.set_title("Features: all people, 5 to 95 %, middle half")
+    axis.set_title(f"Features: all {who}, 5 to 95 %, middle half; axis linear to 5, logarithmic beyond")
 
 
 def _draw_connectivity(part, matrix: pd.DataFrame, groups: list[str]) -> None:

@@ -100,20 +100,31 @@ def _panel(axis, panel: pd.DataFrame, looks: dict) -> None:
         )
     style.plain_log_ticks(axis)
     low, high = axis.get_ylim()
-    drawn: list[float] = []
-    for index, end in sorted(ends.items()):
-        # Where two lines end at the same height, one number would cover the other.
-        where = axis.transLimits.transform((0, axis.yaxis.get_transform().transform(end)))[1]
-        if all(abs(where - other) > 0.11 for other in drawn):
-            axis.annotate(
-                str(index),
-                (panel["epoch"].max(), end),
-                (2, 0),
-                textcoords="offset points",
-                va="center",
-                fontsize=5.5,
-            )
-            drawn.append(where)
+    heights = [axis.transLimits.transform((0, axis.yaxis.get_transform().transform(end)))[1] for end in ends.values()]
+    for index, height in zip(ends, apart(heights, 0.12), strict=True):
+        axis.annotate(
+            str(index),
+            (panel["epoch"].max(), height),
+            (2, 0),
+            xycoords=axis.get_xaxis_transform(),
+            textcoords="offset points",
+            va="center",
+            fontsize=5.5,
+        )
     axis.set_ylim(low, high)
     if not ends:
         axis.text(0.5, 0.5, "all zero", transform=axis.transAxes, ha="center", va="center", color=style.ALL)
+
+
+def apart(heights: list[float], gap: float) -> list[float]:
+    """Move numbers at these heights apart, from 0 to 1, so that none covers another; their order stays."""
+    order = sorted(range(len(heights)), key=lambda place: (-heights[place], place))
+    moved, top = list(heights), 1.0
+    for place in order:
+        moved[place] = top = min(moved[place], top)
+        top -= gap
+    bottom = 0.0
+    for place in reversed(order):
+        moved[place] = bottom = max(moved[place], bottom)
+        bottom += gap
+    return moved

@@ -43,6 +43,9 @@ GROUP_MAP = LinearSegmentedColormap.from_list("groups", [REFERENCE, "#FFFFFF", O
 #: Below 0 grey, above 0 purple: for a one-sided quantity whose large values matter.
 ONE_SIDED_MAP = LinearSegmentedColormap.from_list("one_sided", ["#7F7F7F", "#FFFFFF", "#5E3C99"])
 
+#: Effect sizes up to this are drawn on a linear axis.
+LARGE_EFFECT = 4.0
+
 _SETTINGS = {
     "font.family": "sans-serif",
     # The font that matplotlib brings along: the same on every machine, so the bytes are too.
@@ -240,13 +243,25 @@ def plain_log_ticks(axis, count: int = 4) -> None:
     axis.yaxis.set_minor_formatter(NullFormatter())
 
 
-def effect_axis(axis, lows, highs) -> None:
-    """Scale an x axis of effect sizes, linear near 0, with a few ticks that stand apart.
+def effect_axis(axis, lows, highs, label: str) -> None:
+    """Scale and name an x axis of effect sizes: linear, or where they are large linear near 0 alone, and it says so.
 
     Seeds that agree closely make an effect as large as one likes.
+
+    Parameters
+    ----------
+    axis : matplotlib Axes
+    lows, highs : array_like
+        What is to fit; NaN where nothing is drawn.
+    label : str
     """
     axis.axvline(0, color=ALL, linewidth=0.6, zorder=0)
     reach = float(np.nanmax(np.abs([*lows, *highs]), initial=2.0))
+    if reach <= LARGE_EFFECT:
+        axis.set_xlim(-1.1 * reach, 1.1 * reach)
+        axis.xaxis.set_major_locator(MaxNLocator(nbins=5))
+        axis.set_xlabel(label)
+        return
     axis.set_xscale("symlog", linthresh=1)
     axis.set_xlim(-1.6 * reach, 1.6 * reach)
     highest = int(np.log10(reach))
@@ -254,6 +269,25 @@ def effect_axis(axis, lows, highs) -> None:
     axis.set_xticks([-tick for tick in decades] + [0.0] + decades)
     axis.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: f"{tick:g}".replace("-", "−")))
     axis.minorticks_off()
+    axis.set_xlabel(f"{label}\n(linear from −1 to 1, logarithmic beyond)")
+
+
+def say(axis, y: float, text: str, transform) -> None:
+    """Write in the middle of a panel, at a height, why nothing is drawn there."""
+    axis.text(
+        0.5, y, text, transform=transform, ha="center", va="center", color=ALL, fontsize=6, gid="no effect",
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1}, in_layout=False,
+    )  # fmt: skip
+
+
+def mark_beyond(axis, lows, highs, places) -> None:
+    """Put an arrow at the end of the x axis where an interval goes on beyond it."""
+    lows, highs, places = (np.asarray(values, dtype=float) for values in (lows, highs, places))
+    left, right = axis.get_xlim()
+    for end, beyond, marker in ((left, lows < left, "<"), (right, highs > right, ">")):
+        if beyond.any():
+            axis.scatter(np.full(beyond.sum(), end), places[beyond], s=7, marker=marker, color="black", linewidths=0,
+                         clip_on=False, zorder=3, gid="beyond")  # fmt: skip
 
 
 def epoch_ticks(axis) -> None:
