@@ -12,13 +12,16 @@ TRAINING = {
 }  # fmt: skip
 
 
-def training(model="mlp", task="autoencoding", seeds=5, diverged=0, **changes):
+def training(
+    model="mlp", task="autoencoding", seeds=5, diverged=0, shape="base", activation="relu", parameters=1234, **changes
+):
     options = {
         "model_options": {"widths": [48, 24], "learning_rate": 0.004, "batch": 16},
         "training": TRAINING | changes,
     }
-    name = {"name": f"{model}-{task}", "model": model, "task": task, "shape": "base"}
-    options["statistics"] = {"indices": 6, "labelings_every": 3}
+    name = {"name": f"{model}-{task}", "model": model, "task": task, "shape": shape}
+    name |= {"dataset": "mine", "activation": activation, "parameters": parameters}
+    options["statistics"] = {"indices": 6, "labelings_every": 3, "labelings_seed": 77}
     return name | {"seeds": seeds, "diverged": diverged, "options": options}
 
 
@@ -45,6 +48,7 @@ def written(**changes):
         "datasets": {"mine": data(source="freesurfer", matching={"exact": ["site"], "callipers": {"age": 0.3}})},
         "groups": [test_of_groups()],
         "claims": [],
+        "conditions": [],
         "versions": {"autospec": "9.8.7", "snakemake": "4.5.6", "torch": "1.2.3"},
     } | changes
     made = methods(**given)
@@ -56,9 +60,11 @@ def test_numbers_are_those_of_the_configuration_and_the_records():
     for words in (
         "Volumes of 90 people.", "The group control had 40 members, the group patient 50.", "the same site, age within",
         "which gave 31 pairs", "4 people (no scan) and 1 feature (flat)",
-        "MLP (batch 16; learning rate 0.004; widths 48, 24)",
+        "(batch 16; learning rate 0.004; widths 48, 24; f: ReLU).", "MLP: fully connected layers with f after each",
+        "Parameters: mine, MLP, autoencoding 1,234.", "640 labelings (drawn from seed 77)",
+        "and, for the p of layers, over its layers and the two statistics",
         "7 epochs of Adam", "In each of 5 seeds", "(75% and 25%)", "5 trainings were made.", "640 labelings",
-        "at every 3rd step", "of the 6 leading singular values", "controlled at 0.01", "AutoSpec 9.8.7",
+        "at every 3rd step", "were tested over the 6 leading singular values:", "controlled at 0.01", "AutoSpec 9.8.7",
         "workflow of Snakemake 4.5.6 (Mölder et al. 2021), with torch 1.2.3",
     ):  # fmt: skip
         assert words in text, words
@@ -79,6 +85,14 @@ def test_numbers_are_those_of_the_configuration_and_the_records():
         ({"groups": [test_of_groups(correction="holm")]}, "family-wise error rate (Holm 1979)"),
         ({"groups": [test_of_groups(exact=False)]}, "their ranks are descriptive"),
         ({"claims": [{"claim": "C2", "rows": [{"dataset": "mine"}]}]}, "Activation functions were compared"),
+        ({"claims": [{"claim": "C2", "rows": [{"dataset": "mine"}]}],
+          "conditions": [{"correction": "by", "alpha": 0.02}]},
+         "(Benjamini and Yekutieli 2001) was controlled at 0.02 over all pairs of conditions in the cells"),
+        ({"trainings": [training(), training(activation="tanh")]}, "f: ReLU and tanh"),
+        ({"trainings": [training("cnn")]}, "CNN: convolutions with f after each"),
+        ({"trainings": [training(), training(shape="deep", parameters=5678)]},
+         "Parameters: mine, MLP, autoencoding 1,234 (base) and 5,678 (deep)."),
+        ({"trainings": [training(), training(shape="deep")]}, "every layer of its encoder twice"),
     ],
 )  # fmt: skip
 def test_what_was_chosen_is_said_and_what_was_not_is_not(changes, words):

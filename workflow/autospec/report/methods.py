@@ -11,6 +11,24 @@ CORRECTIONS = {
     "by": "the false discovery rate under any dependence (Benjamini and Yekutieli 2001)",
     "holm": "the family-wise error rate (Holm 1979)",
 }
+#: What each network is, from its input to the class or the reconstruction; f is the activation function.
+STRUCTURES = {
+    "mlp": "fully connected layers with f after each; the auto-encoder's decoder mirrors them, without f at the end",
+    "cnn": "convolutions with f after each, which halve the resolution where they change the number of channels; the "
+    "class is read off the mean over positions, the decoder repeats positions and convolves, mirroring the encoder, "
+    "without f at the end",
+    "rnn": "recurrent layers h_t = f(W x_t + U h_{t-1} + b); the class is read off the mean over time, the decoder is "
+    "a linear read-out at each time point",
+    "lstm": "LSTM layers, whose f is their own; the class is read off the mean over time, the decoder is a linear "
+    "read-out at each time point",
+    "bert": "a transformer encoder over time points, with f between the two linear layers of each block; the class is "
+    "read off a token of its own, the decoder is a linear read-out at each time point",
+}
+ACTIVATIONS = {"relu": "ReLU", "sigmoid": "sigmoid", "tanh": "tanh"}
+SHAPES = (
+    "The deep shape of a network has every layer of its encoder twice, the wide one the layers of the base shape at "
+    "the width at which the whole network has as many parameters as the deep one."
+)
 COMPARED = {"C1": "tasks", "C2": "activation functions", "C3": "shapes"}
 OPTIMISERS = {"adam": "Adam (Kingma and Ba 2015)", "sgd": "stochastic gradient descent with a momentum of 0.9"}
 TASKS = {
@@ -25,6 +43,7 @@ def methods(
     datasets: Mapping[str, dict],
     groups: list[dict],
     claims: list[dict],
+    conditions: list[dict],
     versions: Mapping[str, str],
 ) -> dict:
     """Write the methods text.
@@ -35,8 +54,8 @@ def methods(
         What `read_trainings` gives.
     datasets : mapping of str to dict
         What `read_datasets` gives.
-    groups, claims : list of dict
-        What `read_groups` and `read_claims` give.
+    groups, claims, conditions : list of dict
+        What `read_groups`, `read_claims` and `read_conditions` give.
     versions : mapping of str to str
         Versions by package.
 
@@ -58,8 +77,7 @@ def methods(
     if groups:
         paragraphs.append(("Tests of groups", _groups(groups, trainings)))
     if compared:
-        level = next(iter(groups), {"alpha": None})["alpha"]
-        paragraphs.append(("Comparisons of conditions", _conditions(compared, trainings, level)))
+        paragraphs.append(("Comparisons of conditions", _conditions(compared, conditions)))
     paragraphs.append(("Software", _software(versions)))
     return {"paragraphs": paragraphs, "references": cited(" ".join(text for _, text in paragraphs))}
 
@@ -149,8 +167,20 @@ def _training(trainings: list[dict]) -> str:
     tasks = [words for task, words in TASKS.items() if any(training["task"] == task for training in trainings)]
     seeds = max((training["seeds"] for training in trainings), default=0)
     total, diverged = sum(t["seeds"] for t in trainings), sum(t["diverged"] for t in trainings)
-    described = [f"{MODELS[name]} ({_options(models[name])})" for name in MODELS if name in models]
-    said = [f"Networks were {listed(described)}." if described else ""]
+    functions = {
+        name: listed(words for f, words in ACTIVATIONS.items() if any(
+            training["model"] == name and training["activation"] == f for training in trainings
+        ))
+        for name in models
+    }  # fmt: skip
+    said = [
+        f"{MODELS[name]}: {STRUCTURES[name]} ({_options(models[name])}; f: {functions[name]})."
+        for name in MODELS
+        if name in models
+    ]
+    if any(training["shape"] != "base" for training in trainings):
+        said.append(SHAPES)
+    said.append(_parameters(trainings))
     said.append(f"They were trained to {listed(tasks)}." if tasks else "")
     if shared:
         optimiser = OPTIMISERS[shared["optimiser"]]
@@ -169,6 +199,19 @@ def _training(trainings: list[dict]) -> str:
         f"{total} trainings were made" + (f", of which {diverged} diverged and are left out." if diverged else ".")
     )
     return " ".join(filter(None, said))
+
+
+def _parameters(trainings: list[dict]) -> str:
+    """How many parameters each network has, e.g. `digits, MLP, autoencoding 1,234 (base) and 2,345 (wide)`."""
+    sizes: dict[str, dict] = {}
+    for training in trainings:
+        name = f"{training['dataset']}, {MODELS[training['model']]}, {training['task']}"
+        sizes.setdefault(name, {}).setdefault(training["shape"], training["parameters"])
+    told = [
+        f"{name} {listed(f'{size:,}' + (f' ({shape})' if len(shapes) > 1 else '') for shape, size in shapes.items())}"
+        for name, shapes in sizes.items()
+    ]
+    return f"Parameters: {'; '.join(told)}." if told else ""
 
 
 def _options(options: Mapping) -> str:
@@ -196,19 +239,21 @@ def _groups(groups: list[dict], trainings: list[dict]) -> str:
     statistics = next((t["options"].get("statistics", {}) for t in trainings if t["name"] == first["name"]), {})
     every = statistics.get("labelings_every", 1)
     observed = f" at every {every}{'nd' if every == 2 else 'rd' if every == 3 else 'th'} step" if every > 1 else ""
-    indices = f" of the {statistics['indices']} leading singular values" if statistics.get("indices") else ""
+    indices = f" over the {statistics['indices']} leading singular values" if statistics.get("indices") else ""
+    drawn = f" (drawn from seed {statistics['labelings_seed']})" if "labelings_seed" in statistics else ""
     used = [one for one in groups if not one["exact"]]
     said = [
         "Whether the groups drive learning differently was tested by swapping labels within pairs (Winkler et al. "
-        f"2015): {first['labelings']} labelings, the true one among them, the same in every layer and training, were "
-        f"evaluated on the same trainings{observed}. If, within a pair, the two people are exchangeable given the "
+        f"2015): {first['labelings']} labelings{drawn}, the true one among them, the same in every layer and training, "
+        f"were evaluated on the same trainings{observed}. If, within a pair, the two people are exchangeable given the "
         "matching variables, the rank of the truth among them is an exact p value where training does not use the "
         "labels. Two statistics of each layer's gradient spectra were tested"
         f"{indices}: the log ratio of the groups' singular values, and the singular values (and the Frobenius norm) "
         "of the difference of the groups' gradients. In each layer the largest standardised statistic over indices, "
         "and across layers and statistics the smallest p, were compared with their distributions over the same "
         f"labelings (Westfall and Young 1993). Beside these, {CORRECTIONS[first['correction']]} was controlled at "
-        f"{first['alpha']:g} over the cells of each run. p has the 95 % Monte-Carlo interval of its rank. The groups' "
+        f"{first['alpha']:g} over the cells (statistic, layer and index) of each run and, for the p of layers, over "
+        "its layers and the two statistics. p has the 95 % Monte-Carlo interval of its rank. The groups' "
         "mean loss, and simple tests of the inputs, were ranked under the same swaps as yardsticks.",
         "The difference across trainings of the same people (paired t, also with the correction of Nadeau and Bengio "
         "2003) is reported as stability over trainings and is no test of groups.",
@@ -218,15 +263,16 @@ def _groups(groups: list[dict], trainings: list[dict]) -> str:
     return " ".join(said)
 
 
-def _conditions(compared: list[str], trainings: list[dict], level: float | None) -> str:
-    at = f" at {level:g}" if level else ""
+def _conditions(compared: list[str], conditions: list[dict]) -> str:
+    first = next(iter(conditions), None)
+    corrected = f"; {CORRECTIONS[first['correction']]} was controlled at {first['alpha']:g}" if first else ""
     return (
         f"{listed(compared).capitalize()} were compared on scale-free summaries of the gradient spectra (each "
         "singular value's share of their sum, the normalised effective rank (Roy and Vetterli 2007) and the stable "
         "rank), paired by seed, with trainings as the unit: a repeated-measures analysis of variance with the "
         "correction of Greenhouse and Geisser 1959 where there were three conditions, then paired t tests with Hedges' "
-        f"g_z (Hedges 1981) and its 95 % interval, corrected for all cells of a comparison{at} (statsmodels, Seabold "
-        "and Perktold 2010)."
+        f"g_z (Hedges 1981) and its 95 % interval (statsmodels, Seabold and Perktold 2010){corrected} over all pairs "
+        "of conditions in the cells (layer, measure and index) of a comparison, and over its analyses of variance."
     )
 
 

@@ -88,6 +88,7 @@ def write_report(
     datasets = read_datasets(runs, balance, dropped, unpaired, quality, options, pairings)
     gallery = read_gallery(figures, datasets, Path(template).parent)
     judged = findings.read_claims(claims, [figure["id"] for kind in gallery for figure in kind["figures"]])
+    compared = findings.read_conditions(conditions, cells)
     groups = findings.read_groups(overall, layers, summaries, yardsticks)
     found = software(runs) | {name: version(name) for name in ALSO} | {"snakemake": snakemake}
     versions = dict(sorted(found.items()))
@@ -99,13 +100,13 @@ def write_report(
         runs=runs,
         datasets=datasets,
         groups=groups,
-        conditions=findings.read_conditions(conditions, cells),
+        conditions=compared,
         claims=judged,
         asked=findings.asked(judged, datasets),
         gallery=gallery,
         cautions=CAUTIONS,
         software=versions,
-        methods=methods(runs, datasets, groups, judged, versions),
+        methods=methods(runs, datasets, groups, judged, compared, versions),
         trainings=sum(run["seeds"] for run in runs),
         diverged=sum(run["diverged"] for run in runs),
         unlearned=sum(run["unlearned"] for run in runs),
