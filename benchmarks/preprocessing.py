@@ -31,6 +31,7 @@ from autospec.data.sources import read
 SHAPE, VOXEL, VOLUMES = (61, 73, 61), 3.0, 150  # MNI space at 3 mm; five minutes at 2 s
 MAPS, REGIONS = 70, 200
 ORIGINALS = 4  # different files of one kind; the others are links to these
+HEADER = ("reader", "files of a person", "people read", "seconds", "a person", "1000 people, one core", "peak memory")
 GROUPS = {"groups": {"control": ["control"], "patient": ["schizophrenia"]}, "missing_subjects": "drop"}
 SCANS = {"source": "fmri", "bold": "{subject}_bold.nii.gz", "confounds": "{subject}_confounds.tsv"}
 
@@ -59,28 +60,23 @@ def main():
     rows = []
     for name, case in CASES.items():
         with tempfile.TemporaryDirectory() as folder:
-            people = case.people
-            case.write(Path(folder), people)
-            few, many = (in_a_process(name, folder, count) for count in (people // 4, people))
-        # A straight line through both: what is done once, and what each person takes.
-        each = (many["seconds"] - few["seconds"]) / (people - people // 4)
-        thousand = many["seconds"] + each * (1000 - people)
-        found = "measured" if people == 1000 else "extrapolated"
-        cells = (f"{many['seconds']:.1f}", f"{each * 1000:.0f} ms", f"{thousand / 60:.1f} min, {found}")
-        rows.append((name, case.files, str(people), *cells, f"{many['megabytes']} MB"))
-    header = (
-        "reader",
-        "files of a person",
-        "people read",
-        "seconds",
-        "a person",
-        "1000 people, one core",
-        "peak memory",
-    )
-    text = f"{os.cpu_count()} cores, of which one is used.\n\n{table(header, rows)}"
+            case.write(Path(folder), case.people)
+            few, many = (in_a_process(name, folder, count) for count in (case.people // 4, case.people))
+        rows.append(row(name, case, few, many))
+    text = f"{os.cpu_count()} cores, of which one is used.\n\n{table(HEADER, rows)}"
     print(text)
     if options.write:
         write(Path(__file__).with_name("README.md"), {"preprocessing": text})
+
+
+def row(name: str, case: Case, few: dict, many: dict) -> tuple[str, ...]:
+    """A row of the table, by a straight line: what is done once, and what each person takes."""
+    each = (many["seconds"] - few["seconds"]) / (case.people - case.people // 4)
+    thousand = many["seconds"] + each * (1000 - case.people)
+    text = f"{thousand:.1f} s" if thousand < 60 else f"{thousand / 60:.0f} min"
+    found = "measured" if case.people == 1000 else "extrapolated"
+    cells = (f"{many['seconds']:.1f}", f"{1000 * each:.1f} ms", f"{text}, {found}", f"{many['megabytes']} MB")
+    return (name, case.files, str(case.people), *cells)
 
 
 def in_a_process(name: str, folder: str, people: int) -> dict:
@@ -195,9 +191,9 @@ CASES = {
     "timecourses": Case(f"text, 176 volumes of {REGIONS} regions", courses, COURSES, 400),
     "fmri, maps": Case(
         f"{' x '.join(map(str, SHAPE))} voxels, {VOLUMES} volumes, int16, .nii.gz; {MAPS} maps",
-        scans, SCANS | {"maps": "maps.nii.gz"}, 24,
+        scans, SCANS | {"maps": "maps.nii.gz"}, 16,
     ),
-    "fmri, atlas": Case(f"the same scans; {REGIONS} regions", scans, SCANS | {"atlas": "atlas.nii.gz"}, 24),
+    "fmri, atlas": Case(f"the same scans; {REGIONS} regions", scans, SCANS | {"atlas": "atlas.nii.gz"}, 16),
 }  # fmt: skip
 
 if __name__ == "__main__":
