@@ -69,11 +69,17 @@ def compared(what="task", q=0.01, model="mlp", gate=True, missing=None, simulate
 def training(model="mlp", status="finished", spectra_seconds=1.0):
     measured = {"wall_seconds": 6.0, "labelings_seconds": 2.0, "spectra_seconds": spectra_seconds}
     identity = {"model": model, "dataset": "digits", "task": "classification", "shape": "base"}
-    return identity | {"status": status, "simulated": False, "measured": measured}
+    return identity | {"status": status, "learned": True, "simulated": False, "measured": measured}
 
 
 def judged(groups=(), conditions=(), records=()):
     return judge_claims(list(groups), list(conditions), list(records)).set_index(["claim", "dataset", "model"])
+
+
+def test_trainings_that_learned_nothing_are_told_where_networks_are_said_to_be_served():
+    records = [training(), training() | {"learned": False}, training("mlp", "diverged") | {"learned": False}]
+    assert judged(records=records).loc["C6", "all", "mlp"]["note"] == "3 trainings, 1 diverged, 1 learned nothing"
+    assert judged(records=records[:1]).loc["C6", "all", "mlp"]["note"] == "1 training, 0 diverged"
 
 
 @pytest.mark.parametrize(("what", "claim"), [("task", "C1"), ("activation", "C2"), ("shape", "C3")])

@@ -236,6 +236,7 @@ def _generality(records):
         simulated = all(record["simulated"] for record in done)
         data = {record["dataset"]: " (simulated)" if record["simulated"] else "" for record in done}
         count, diverged = len(trained), len(trained) - len(done)
+        unlearned = sum(not record["learned"] for record in done)
         rows.append(
             _row(
                 "C6",
@@ -247,7 +248,8 @@ def _generality(records):
                 n_of="trainings",
                 where=", ".join(name + mark for name, mark in data.items()),
                 simulated=simulated if done else None,
-                note=f"{count} training{'' if count == 1 else 's'}, {diverged} diverged",
+                note=f"{count} training{'' if count == 1 else 's'}, {diverged} diverged"
+                + (f", {unlearned} learned nothing" if unlearned else ""),
             )
         )
     tasks = list(dict.fromkeys(record["task"] for record in records if record["shape"] == "base"))
