@@ -51,7 +51,7 @@ def train(config: dict, run: dict, seeds: list[int]) -> pd.DataFrame:
 def learned(config: dict) -> str:
     """The table of what was learned: a row a network, scores of people seen and unseen."""
     lines = [
-        "| data | model | task | activation | score | chance | training | test | test by seed | seconds | MB |",
+        "| data | model | task | shape | score | chance | training | test | test by seed | seconds | MB |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for run in grid.runs(config):
@@ -61,7 +61,7 @@ def learned(config: dict) -> str:
         chance = table["chance"].iloc[0] if classify else 0.0
         bad = int((table["status"] != "finished").sum())
         lines.append(
-            f"| {run['dataset']} | {run['model']} | {run['task']} | {run['activation']} | {score.replace('_', ' ')} | "
+            f"| {run['dataset']} | {run['model']} | {run['task']} | {run['shape']} | {score.replace('_', ' ')} | "
             f"{chance:.2f} | {table[f'train_{score}'].mean():.2f} | {table[f'test_{score}'].mean():.2f} | "
             + ", ".join(f"{value:.2f}" for value in table[f"test_{score}"])
             + (f"; {bad} diverged" if bad else "")
@@ -76,10 +76,10 @@ def sizes(config: dict) -> str:
     apart = []
     lines = [f"| data | model | task | {' | '.join(SHAPES)} |", "|---|---|---|---|---|---|"]
     for run in grid.runs(config):
+        if run["shape"] != "base" or run["task"] == "masked":
+            continue
         dataset = read_dataset(Path(config["output"], "preprocessed", run["dataset"], "data.parquet"))
         classes = dataset.people["target"].nunique() if run["task"] == "classification" else None
-        if run["activation"] != grid.ACTIVATIONS[run["model"]] or run["task"] == "masked":
-            continue
         counts = []
         for shape in SHAPES:
             options, sample = config["models"][run["model"]], dataset.values.shape[1:]
