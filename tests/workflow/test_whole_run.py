@@ -137,6 +137,13 @@ def test_every_job_keeps_within_what_its_rule_asks_of_a_cluster(copied, snakemak
         assert took["cpu_time"] < 1.2 * took["s"] + 1, path  # every rule asks for one thread
 
 
+def test_every_training_records_a_peak_of_memory_below_two_gigabytes(finished):
+    runs = pd.read_csv(finished / "results" / "test" / "runs.tsv", sep="\t")
+    assert len(runs) == 12
+    # Python with torch takes some 200 MB before anything is trained, so less was not measured.
+    assert runs["memory_mb"].between(150, 2000, inclusive="neither").all()
+
+
 def test_a_second_run_does_nothing(copied, snakemake, finished):
     configuration = copied / "config" / "test.yaml"
     process = snakemake(copied, finished, "--cores", "1", "--configfile", configuration)
