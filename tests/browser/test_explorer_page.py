@@ -67,7 +67,7 @@ def test_what_is_drawn_is_what_the_parquet_holds(explorer, records, task, layer,
     for place in wanted:
         assert found[place] == pytest.approx(wanted[place], rel=2e-3), place
     # The table says the same in words.
-    cells = explorer.run("[...document.getElementById('numbers').rows].map((row) => row.cells[1].textContent)")
+    cells = explorer.run("[...document.getElementById('numbers').rows].map((row) => row.cells[1].firstChild.data)")
     first = next(iter(wanted))[0] if quantity == "weight" else "control"
     assert [float(text) for text in cells] == [
         pytest.approx(wanted[first, index + 1], rel=6e-3) for index in range(len(cells))
@@ -105,9 +105,40 @@ def test_the_test_at_that_place_is_that_of_the_tables(explorer, group_tables):  
     assert shown[: len(wanted)] == wanted and len(wanted) == 10
 
 
+def test_the_gradient_difference_has_its_own_numbers_at_every_index_and_the_frobenius_norm(explorer, group_tables):  # noqa: F811
+    choose(explorer, task="autoencoding", layer="decoder.2.weight", quantity="gradient", epoch=5)
+    here = "layer == 'decoder.2.weight' and statistic == 'gradient_difference'"
+    cells = read_tsv(group_tables["autoencoding"] / "cells.tsv").query(here).sort_values("index")
+    epochs = read_tsv(group_tables["autoencoding"] / "epochs.tsv").query(f"{here} and epoch == 5").set_index("index")
+    shown = explorer.run(
+        "[...document.getElementById('difference-numbers').rows].map((row) => [...row.cells].map((c) => c.textContent))"
+    )
+    assert [row[0] for row in shown] == ["F", *map(str, range(1, 11))]
+    for row, cell in zip(shown, cells.to_dict("records"), strict=True):
+        assert float(row[1]) == pytest.approx(cell["effect"], rel=6e-3)
+        assert [float(text) for text in row[2:4]] == pytest.approx([cell["p"], cell["q"]], abs=6e-4)
+        if cell["index"] in epochs.index:
+            assert float(row[4]) == pytest.approx(epochs.loc[cell["index"], "p_map"], abs=6e-4)
+    choose(explorer, quantity="activation")
+    assert explorer.run("document.getElementById('difference').hidden")
+
+
+def test_every_column_is_seen_on_a_desktop_and_both_groups_on_a_phone(page, pages):
+    page.open(pages / "explorer.html", width=1280)
+    assert page.run("[...document.querySelectorAll('.scroll')].every((one) => one.scrollWidth <= one.clientWidth)")
+    page.open(pages / "explorer.html", width=390, height=800)
+    names = page.run("[...document.getElementById('columns').cells].map((one) => one.textContent)")
+    assert names[1:3] == ["control", "patient"]
+    assert page.run("document.getElementById('columns').cells[2].getBoundingClientRect().right") <= 390
+
+
 def test_what_is_no_test_is_not_called_one(explorer):
     choose(explorer, task="classification")
     assert explorer.run("document.getElementById('test').textContent").startswith("Descriptive only")
+    assert "p =" not in explorer.run("document.getElementById('test').textContent")
+    for columns in ("columns", "difference-columns"):
+        names = explorer.run(f"[...document.getElementById('{columns}').cells].map((one) => one.textContent)")
+        assert names[-3:] == ["rank, no p, over epochs", "the same, corrected", "rank, no p, at this epoch"]
     choose(explorer, quantity="activation")
     assert "tested on the gradient alone" in explorer.run("document.getElementById('test').textContent")
 

@@ -110,6 +110,29 @@ def test_a_table_is_sorted_with_the_keyboard(report):
     assert column(report, 1)[len(names) :] == ["–"] * (len(before) - len(names))
 
 
+def test_what_a_number_leads_sorts_by_the_number_and_notes_stay_below_their_rows(report):
+    report.run("""(() => {
+        document.body.insertAdjacentHTML("beforeend", `<table class="sortable"><thead><tr><th>a</th></tr></thead><tbody>
+            ${["10 (41.7 %)", "-1e-3 to 2", "5 (90 %)", "0.2 to 0.4", "1,200", "–", "2nd visit"].map((text) =>
+                `<tr><td>${text}</td></tr><tr class="more"><td>of ${text}</td></tr>`).join("")}</tbody></table>`);
+        window.table = document.body.lastElementChild;
+        sortBy(window.table.querySelector("th"));
+    })()""")
+    texts = report.run("[...window.table.tBodies[0].rows].map((row) => row.textContent)")
+    assert texts[::2] == ["-1e-3 to 2", "0.2 to 0.4", "5 (90 %)", "10 (41.7 %)", "1,200", "2nd visit", "–"]
+    assert texts[1::2] == [f"of {text}" for text in texts[::2]]
+
+
+def test_claims_are_read_whole_on_a_desktop_and_their_notes_on_a_phone(page, pages):
+    page.open(pages / "report.html", width=1280)
+    wide = page.run("[...document.querySelectorAll('#claims .scroll')].map((one) => one.scrollWidth - one.clientWidth)")
+    assert max(wide) <= 0 and len(wide) == 7
+    page.open(pages / "report.html", width=390, height=800)
+    notes = page.run("""[...document.querySelectorAll("#claims tr.more div")].map((one) =>
+        [one.getBoundingClientRect().left, one.getBoundingClientRect().right, one.getBoundingClientRect().height])""")
+    assert len(notes) > 7 and all(0 <= left and right <= 390 and height > 10 for left, right, height in notes)
+
+
 def test_a_figure_opens_large_with_enter_and_closes_with_escape(report):
     report.run("document.querySelectorAll('button.zoom')[1].focus()")
     report.enter()

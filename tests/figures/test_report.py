@@ -178,11 +178,14 @@ def changed_overall(report_inputs, tmp_path, **changes):
 )
 def test_the_summary_answers_the_question_in_words(report_inputs, figures, tmp_path, changes, answer):
     # The p of everything, the loss among it, is small in all of them: it answers nothing.
-    spectra = {"spectra": {"p": changes["p"]}, "exact": changes.get("exact", True), "p": 0.005}
+    of_spectra = {"p": changes["p"], "p_low": 0.0021, "p_high": 0.031}
+    spectra = {"spectra": of_spectra, "exact": changes.get("exact", True), "p": 0.005}
     inputs = changed_overall(report_inputs, tmp_path, **spectra)
     write_report(tmp_path / "report.html", TEMPLATE, figures=figures, **inputs)
     text = Page((tmp_path / "report.html").read_text(encoding="utf-8")).text
     assert answer in text
+    interval = "100 labelings leave it between 0.002 and 0.031 and cannot give less than 0.010"
+    assert (interval in text) == (changes["p"] is not None)
     assert ("Seen, after correction, at:" in text) == (changes == {"p": 0.005})
     assert "As a yardstick, the groups' mean loss under the same swaps: p = 0.010." in text
     inputs = "all pairs, not residualised or harmonised): covariance distance p = 0.03, largest t p = 0.005."
@@ -245,6 +248,13 @@ def test_claims_are_counted_by_place_and_lead_to_their_figure(page, figures, rep
     tested = table[(table["claim"] == "C4") & (table["dataset"] != "all")]
     held = int((tested["status"] == "held").sum())
     assert held == 1 and f"Held in {held} of {len(tested)}: freesurfer (simulated), MLP, autoencoding." in page.text
+    # What held in one network alone is open over all, and no contradiction.
+    (over_all,) = table[(table["claim"] == "C1") & (table["dataset"] == "all")].to_dict("records")
+    assert over_all["status"] == "not testable here"
+    assert (
+        "Do auto-encoding and classification give different gradient spectra? open over all Held in 1 of 1: freesurfer "
+        f"(simulated), MLP. Over all: {over_all['note'].rstrip('.')}." in page.text
+    )
     run = "data-freesurfer_model-mlp_task-autoencoding_activation-relu_shape-base"
     assert [one for one in page.find("a") if one["href"] == f"#figure-groups-{run}"]
     # Rows whose figure is not on the page have no link.

@@ -127,32 +127,63 @@ function tested(run, quantity) {
   return run.test && quantity === "gradient" ? run.test : null;
 }
 
+// Where training used the labels the truth's rank is no p.
+function testNames(test) {
+  const name = test.exact ? "p" : "rank, no p";
+  return [`${name}, over epochs`, test.exact ? "q" : "the same, corrected", `${name}, at this epoch`];
+}
+
+function testCells(test, statistic, layer, epoch, index) {
+  const of = (table) => table.filter((one) => one[0] === statistic && one[1] === layer.name);
+  const over = of(test.cells).find((one) => one[2] === index);
+  const now = of(test.epochs).find((one) => one[2] === epoch && one[3] === index);
+  return [over?.[3], over?.[4], now?.[4]].map((p) => cell("td", showP(p ?? null), true));
+}
+
+function withRange(point) {
+  const made = cell("td", show(point.mean), true);
+  const range = document.createElement("span");
+  range.className = "range";
+  range.textContent = `${show(point.low)} to ${show(point.high)}`;
+  made.append(range);
+  return made;
+}
+
 function tabulate(curves, run, layer, quantity, epoch) {
   const test = tested(run, quantity);
   const [reference, other] = run.groups.map((group) => curves.find((curve) => curve.group === group));
-  const names = curves.flatMap(({ group }) => [group === "all" ? "everyone" : group, "range"]);
+  const names = curves.map(({ group }) => (group === "all" ? "everyone" : group));
   if (reference && other) names.push(`${run.groups[1]} / ${run.groups[0]}`);
-  if (test) names.push("ratio: p over epochs", "q", "p at this epoch");
+  if (test) names.push(...testNames(test));
   element("columns").replaceChildren(cell("th", "index", false), ...names.map((name) => cell("th", name, true)));
   const rows = Array.from({ length: Math.max(...curves.map((curve) => curve.points.length)) }, (_, k) => {
     const row = document.createElement("tr");
     row.append(cell("th", k + 1));
-    for (const curve of curves) {
-      const point = curve.points[k] ?? { mean: null, low: null, high: null };
-      row.append(cell("td", show(point.mean), true), cell("td", `${show(point.low)} to ${show(point.high)}`, true));
-    }
+    for (const curve of curves) row.append(withRange(curve.points[k] ?? { mean: null, low: null, high: null }));
     if (reference && other) {
       const ratio = reference.points[k].mean > 0 ? other.points[k].mean / reference.points[k].mean : null;
       row.append(cell("td", show(ratio), true));
     }
-    if (test) {
-      const now = test.epochs.find((one) => one[0] === "spectral_ratio" && one[1] === layer.name && one[2] === epoch && one[3] === k + 1);
-      const over = test.cells.find((one) => one[0] === "spectral_ratio" && one[1] === layer.name && one[2] === k + 1);
-      row.append(cell("td", showP(over ? over[3] : null), true), cell("td", showP(over ? over[4] : null), true), cell("td", showP(now ? now[4] : null), true));
-    }
+    if (test) row.append(...testCells(test, "spectral_ratio", layer, epoch, k + 1));
     return row;
   });
   element("numbers").replaceChildren(...rows);
+  tabulateDifference(test, layer, epoch);
+}
+
+function tabulateDifference(test, layer, epoch) {
+  const cells = test ? test.cells.filter((one) => one[0] === "gradient_difference" && one[1] === layer.name) : [];
+  element("difference").hidden = !cells.length;
+  if (!cells.length) return;
+  const names = ["size", ...testNames(test)];
+  element("difference-columns").replaceChildren(cell("th", "index", false), ...names.map((name) => cell("th", name, true)));
+  const rows = cells.toSorted((a, b) => a[2] - b[2]).map(([statistic, , index, , , effect]) => {
+    const row = document.createElement("tr");
+    row.append(cell("th", index === 0 ? "F" : index), cell("td", show(effect), true));
+    row.append(...testCells(test, statistic, layer, epoch, index));
+    return row;
+  });
+  element("difference-numbers").replaceChildren(...rows);
 }
 
 function sayTest(run, layer, quantity) {
@@ -164,9 +195,9 @@ function sayTest(run, layer, quantity) {
     : `Descriptive only, since training used the labels: the truth's rank among ${run.test.labelings} labelings is ${showP(run.test.p)} over all layers, and no test.`;
   const here = run.test.layers.filter((one) => one[1] === layer.name && one[2] !== null).map(
     ([statistic, , p, q, index]) =>
-      `${WORDS[statistic]} p = ${showP(p)}, q = ${showP(q)}, strongest at ${index === 0 ? "the Frobenius norm" : `index ${index}`}`);
+      `${WORDS[statistic]} ${run.test.exact ? "p" : "rank"} = ${showP(p)}, ${run.test.exact ? "q" : "corrected"} = ${showP(q)}, strongest at ${index === 0 ? "the Frobenius norm" : `index ${index}`}`);
   const there = here.length ? ` In ${layer.name}, over epochs: ${here.join("; ")}.` : " This layer has no test.";
-  return `${start}${there} In the table below, p at this epoch is corrected for every layer, index and epoch.`;
+  return `${start}${there} In the tables below, ${run.test.exact ? "p" : "the rank"} at this epoch is corrected for every layer, index and epoch.`;
 }
 
 function update() {

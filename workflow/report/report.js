@@ -20,8 +20,9 @@ const said = document.getElementById("said");
 function keyOf(cell) {
   const text = cell.textContent.trim();
   if (text === "" || text === "–") return null;
-  const number = Number(text.replace(/,/g, "").replace(/ ?%.*$/, "").replace("−", "-"));
-  return Number.isNaN(number) ? text.toLowerCase() : number;
+  // "5 (41.7 %)", "0.2 to 0.4": the leading number counts.
+  const number = text.replace(/,/g, "").replace("−", "-").match(/^-?\d+(\.\d+)?(e[-+]?\d+)?(?=$|[\s%(])/i);
+  return number ? Number(number[0]) : text.toLowerCase();
 }
 
 function compare(first, second) {
@@ -35,11 +36,15 @@ function sortBy(header) {
   const direction = header.getAttribute("aria-sort") === "ascending" ? "descending" : "ascending";
   for (const other of table.querySelectorAll("th[aria-sort]")) other.removeAttribute("aria-sort");
   header.setAttribute("aria-sort", direction);
-  const rows = [...table.tBodies[0].rows].map((row) => ({ row, key: keyOf(row.cells[column]) }));
+  // A row that says more stays below its own.
+  const rows = [];
+  for (const row of table.tBodies[0].rows)
+    if (row.classList.contains("more")) rows.at(-1).all.push(row);
+    else rows.push({ all: [row], key: keyOf(row.cells[column]) });
   const sign = direction === "ascending" ? 1 : -1;
   rows.sort((a, b) =>
     a.key === null || b.key === null ? (a.key === null) - (b.key === null) : sign * compare(a.key, b.key));
-  table.tBodies[0].append(...rows.map((entry) => entry.row));
+  table.tBodies[0].append(...rows.flatMap((entry) => entry.all));
   said.textContent = `Sorted by ${header.textContent.trim()}, ${direction}.`;
 }
 

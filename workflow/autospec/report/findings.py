@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from autospec.figures.style import format_p
 from autospec.report.words import MODELS, equals, listed, number, words
 from autospec.statistics.claims import CLAIMS, DESCRIPTIVE, HELD, HELD_ON_SIMULATED, NOT_HELD, UNTESTABLE
 from autospec.statistics.swaps import SPECTRAL, why_untested
@@ -29,6 +30,8 @@ _TOLD = {
     DESCRIPTIVE: "Described and not tested",
     UNTESTABLE: "Not testable here",
 }
+#: Held or not in some places, and those too few for a judgement over all.
+_OPEN = "open over all"
 
 
 def read_claims(path: str | Path, figures: Iterable[str] = ()) -> list[dict]:
@@ -44,7 +47,7 @@ def read_claims(path: str | Path, figures: Iterable[str] = ()) -> list[dict]:
     Returns
     -------
     list of dict
-        `claim`, `title`, `question`, `status` (over all), `sentence`, and `rows`, those of each place first.
+        `claim`, `title`, `question`, `status` (over all, in words), `sentence`, and `rows`, those of each place first.
     """
     figures = set(figures)
     rows = read_tsv(path).to_dict("records")
@@ -63,7 +66,7 @@ def read_claims(path: str | Path, figures: Iterable[str] = ()) -> list[dict]:
         over_all = [row for row in of_claim if _over_all(row)]
         claims.append(
             {"claim": claim, "title": title, "question": QUESTIONS[claim], "rows": places + over_all}
-            | {"status": over_all[0]["status"] if over_all else _common(places)}
+            | {"status": _status(places, over_all)}
             | {"sentence": _sentence(places, over_all)}
         )
     return claims
@@ -85,6 +88,18 @@ def _place(row: Mapping) -> str:
     return ", ".join(names)
 
 
+def _status(places: list[dict], over_all: list[dict]) -> str:
+    """The status over all; open where places were judged and are too few to judge over all."""
+    if not over_all:
+        return _common(places)
+    return _OPEN if _too_few(places, over_all) else over_all[0]["status"]
+
+
+def _too_few(places: list[dict], over_all: list[dict]) -> bool:
+    judged = any(row["status"] in (HELD, HELD_ON_SIMULATED, NOT_HELD) for row in places)
+    return judged and any(row["status"] == UNTESTABLE for row in over_all)
+
+
 def _common(rows: list[dict]) -> str:
     """The one status of all rows, or how often each."""
     counts = {status: sum(row["status"] == status for row in rows) for status in _TOLD}
@@ -99,6 +114,8 @@ def _sentence(places: list[dict], over_all: list[dict]) -> str:
         found = [row["place"] for row in places if row["status"] == status]
         if found:
             told.append(f"{start} in {len(found)} of {len(places)}: {'; '.join(found)}.")
+    if _too_few(places, over_all):
+        told += [f"Over all: {str(row['note']).rstrip('.')}." for row in over_all]
     if not told:
         told = [f"{number(row['note']).capitalize()}." for row in over_all]
     return " ".join(told)
@@ -162,7 +179,11 @@ def _answer(summary: Mapping) -> str:
     p = summary["spectra"]["p"]
     if p is None:
         return why_untested(summary)
-    numbers = f"{equals('p', p)} over the gradient spectra of all layers, {summary['labelings']} labelings"
+    low, high = (format_p(summary["spectra"][name]) for name in ("p_low", "p_high"))
+    numbers = (
+        f"{equals('p', p)} over the gradient spectra of all layers; {summary['labelings']} labelings leave it between "
+        f"{low} and {high} and cannot give less than {format_p(summary['smallest_p'])}"
+    )
     if not summary["exact"]:
         return (
             "Descriptive only, since training used the labels. The truth's rank among relabellings "
