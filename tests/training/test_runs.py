@@ -255,6 +255,23 @@ def test_a_second_job_waits_for_the_first_and_finds_its_work_done(prepared_files
     assert contents(tmp_path / "0") == contents(tmp_path / "1")
 
 
+@pytest.mark.slow
+def test_the_cores_of_the_machine_change_no_byte(prepared_files, tmp_path):
+    options = SETTINGS["model_options"] | {"widths": [256, 128], "batch": 24}
+    arguments = {
+        "files": prepared_files((1500,)), "identity": identity(), "seeds": [0], "threads": 1,
+        "settings": SETTINGS | {"model_options": options},
+    }  # fmt: skip
+    program = "from autospec.jobs import limit_threads\nlimit_threads(1)\n" + PROGRAM
+    for cores in ("1", "2"):
+        threads = {name: cores for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+        environment = os.environ | {"PYTHONPATH": str(Path(runs.__file__).parents[2])} | threads
+        places = {"folders": [str(tmp_path / cores)], "checkpoints": str(tmp_path / f"checkpoints {cores}")}
+        command = [sys.executable, "-c", program, json.dumps(arguments | places)]
+        subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+    assert contents(tmp_path / "1") == contents(tmp_path / "2")
+
+
 def test_a_run_that_diverges_says_so_and_stops(prepared_files, tmp_path):
     options = SETTINGS["model_options"] | {"learning_rate": 1e20}
     (folder,) = train(prepared_files(), tmp_path / "out", seeds=(0,), settings=SETTINGS | {"model_options": options})
