@@ -30,7 +30,7 @@ def add_line_products(total: torch.Tensor, lines: torch.Tensor, dilation: int) -
             return lines[:, first:end].flatten(1) @ lines[:, first + shift : end + shift].flatten(1).mT
 
         # Lines that all pairs so far apart meet, then those that only some do.
-        inner = product(last, outputs) if outputs > last else 0.0
+        inner = product(last, outputs) if outputs > last else lines.new_zeros(())
         edges = {u: product(u, u + 1) for u in (*range(last), *range(max(last, outputs), last + outputs))}
         for i in range(kernel - apart):
             first = i * dilation
