@@ -160,6 +160,7 @@ def compress_and_cut(path):
         (cell(0, "csf", "0,5"), {}, "line 2, column 'csf': found '0,5', wanted a number .*write 0.5"),
         (cell(0, "csf", "inf"), {}, "line 2, column 'csf': found 'inf'"),
         (cell(9, "framewise_displacement", "still"), {}, "line 11, column 'framewise_displacement': found 'still'"),
+        (cell(4, "framewise_displacement", "-0.7"), {}, "line 6, .*_displacement': found '-0.7', .* not negative"),
         (cell(1, "framewise_displacement", "n/a"), {}, "line 3, column 'framewise_displacement': found 'n/a'"),
     ],
 )

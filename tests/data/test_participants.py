@@ -131,6 +131,12 @@ def test_the_values_that_bids_knows_of_age_and_sex_are_read(tmp_path, caplog):
         (with_cell(3, "age", "old"), ["line 3", "'age'", "'old'"]),
         (with_cell(3, "age", "21,5"), ["line 3", "'21,5'", "a decimal comma: write 21.5"]),
         (with_cell(3, "age", "-3"), ["line 3", "'age'", "'-3'"]),
+        (with_cell(3, "age", "2_5"), ["line 3", "'age'", "'2_5'", "in plain digits"]),
+        (with_cell(3, "age", "1e3"), ["line 3", "'age'", "'1e3'", "in plain digits"]),
+        (with_cell(3, "age", "1e1"), ["line 3", "'age'", "'1e1'", "in plain digits"]),
+        (with_cell(3, "age", "0x19"), ["line 3", "'0x19'"]),
+        (with_cell(3, "age", "300"), ["line 3", "'age'", "'300'", "0 to 130"]),
+        (with_cell(3, "age", "300+"), ["line 3", "'age'", "'300'", "0 to 130"]),
         (with_cell(3, "age", "inf"), ["line 3", "'inf'"]),
         (with_cell(3, "age", "n/a"), ["line 3", "1 of 4 people have no age", "missing_subjects: drop"]),
         (with_cell(3, "sex", "3"), ["line 3", "'sex'", "'3'"]),
@@ -153,6 +159,30 @@ def test_a_bad_table_is_refused_with_its_place(tmp_path, rows, words):
         read_participants(tmp_path, OPTIONS)
     for word in ["participants.tsv", *words]:
         assert word in str(error.value)
+
+
+def test_measures_may_have_an_exponent_but_no_underscore_and_no_sign(tmp_path):
+    options = OPTIONS | {"participants": OPTIONS["participants"] | {"head_size": "site"}, "matching": {}}
+    cells = ["site", "1.5e+06", "1400000", ".5", "+7.", "n/a"]
+    rows = [(*row[:4], cell) for row, cell in zip(ROWS, cells, strict=True)]
+    write(tmp_path, rows)
+    assert read_participants(tmp_path, options)[0]["head_size"].tolist() == [1.5e6, 1.4e6, 0.5, 7.0]
+    for cell in ("1_400_000", "-3", "1e999", "infinity", "\u0663"):
+        write(tmp_path, [*rows[:2], (*rows[2][:4], cell), *rows[3:]])
+        with pytest.raises(InputError, match=f"line 3, column 'site': found '{cell}', wanted a number that is not neg"):
+            read_participants(tmp_path, options)
+
+
+def test_sites_that_only_their_spelling_tells_apart_are_warned_of(tmp_path, caplog):
+    write(tmp_path)
+    read_participants(tmp_path, OPTIONS)
+    assert "count as different" not in caplog.text
+    sites = ["site", "NYU", "nyu", "1", "1.0", "b"]
+    write(tmp_path, [(*row[:4], site) for row, site in zip(ROWS, sites, strict=True)])
+    people, _ = read_participants(tmp_path, OPTIONS)
+    assert people["site"].tolist() == sites[1:5]
+    assert "column 'site': 'NYU', 'nyu' count as different" in caplog.text
+    assert "column 'site': '1', '1.0' count as different" in caplog.text
 
 
 def test_a_missing_table_and_a_table_that_is_not_text_are_refused(tmp_path):

@@ -64,7 +64,7 @@ def read_confounds(path: str | Path, options: Mapping, volumes: int, scan: str |
     ------
     InputError
         A missing file or column, a row with more or fewer cells than the header, another number of rows than the
-        scan has volumes, a cell that is no number (the first row may be n/a).
+        scan has volumes, a cell that is no number (the first row may be n/a), a negative frame-wise displacement.
     """
     table = read_text_table(path, "a tab-separated table of confounds", fewest_columns=1)
     if len(table) != volumes:
@@ -104,14 +104,16 @@ def _parsed(cells: pd.DataFrame) -> np.ndarray:
     return cells.apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64, copy=True)
 
 
-def _refuse(path, cells: pd.DataFrame, bad: np.ndarray) -> None:
+def _refuse(
+    path, cells: pd.DataFrame, bad: np.ndarray, wanted: str = "a number (only the first row may be n/a)"
+) -> None:
     """Name the first bad cell, if there is one."""
     if bad.any():
         row, column = np.argwhere(bad)[0]
         found = cells.iloc[row, column]
         raise InputError(
             f"{path}, line {cells.index[row]}, column '{cells.columns[column]}': found '{found}', "
-            f"wanted a number (only the first row may be n/a).{decimal_comma(found)} Correct the cell."
+            f"wanted {wanted}.{decimal_comma(found)} Correct the cell."
         )
 
 
@@ -132,6 +134,7 @@ def _displacement(path, table) -> np.ndarray:
     """Frame-wise displacement, mm, shape (volumes,); NaN for a first volume that has none."""
     name = next((column for column in DISPLACEMENT if column in table), DISPLACEMENT[0])
     moved = _numbers(path, table, _named(path, table, [name], "censor.displacement"))[:, 0]
+    _refuse(path, table[[name]], moved[:, None] < 0, "a displacement in mm, which is not negative")
     moved[:1][_missing(table[[name]].iloc[:1])[0]] = np.nan
     return moved
 

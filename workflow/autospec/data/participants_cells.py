@@ -17,6 +17,13 @@ SEX = {"m": "M", "male": "M", "1": "M", "f": "F", "female": "F", "2": "F", "o": 
 _LONGITUDINAL = re.compile(r"(?P<visit>.+)\.long\.(?P<base>.+)")
 _SESSIONS = (re.compile(r"(sub-[^_]+?)(?:_|\.long\.).+"), re.compile(r".+\.long\.(.+)"))
 
+#: Nobody is known to have been older, in years.
+OLDEST = 130
+_AGE = re.compile(r"\+?([0-9]+\.?[0-9]*|\.[0-9]+)")
+#: As `_AGE`, with a sign, and the exponent that R and pandas write very large and very small numbers with.
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_NOT_NEGATIVE = "a number that is not negative"
+
 
 def dropped_table(kind: str, labels: Iterable[str], reason: str) -> pd.DataFrame:
     """What was left out and why: columns `kind` (subject or feature), `label`, `reason`."""
@@ -115,17 +122,18 @@ def read_persons(table: pd.DataFrame, columns: Mapping, path: Path) -> list[str]
     return persons if persons != labels else None
 
 
-def read_numbers(cells: pd.Series, path: Path) -> list[float]:
+def read_numbers(
+    cells: pd.Series, path: Path, plain: re.Pattern = _NUMBER, most: float = math.inf, wanted: str = _NOT_NEGATIVE
+) -> list[float]:
+    """Numbers from 0 to `most`, NaN where they are not known; float() alone would also read 2_5, as 25."""
     numbers = []
     for line, cell in cells.items():
-        try:
-            number = math.nan if cell.lower() in MISSING else float(cell)
-        except ValueError:
-            number = -math.inf
-        if number < 0 or number == math.inf:
+        missing = cell.lower() in MISSING
+        number = float(cell) if not missing and plain.fullmatch(cell) else math.nan
+        if not missing and not (0 <= number <= most and math.isfinite(number)):
             raise InputError(
-                f"{path}, line {line}, column '{cells.name}': found '{cell}', wanted a number that is not "
-                f"negative (or n/a).{decimal_comma(cell)} Correct the cell."
+                f"{path}, line {line}, column '{cells.name}': found '{cell}', wanted {wanted} "
+                f"(or n/a).{decimal_comma(cell)} Correct the cell."
             )
         numbers.append(number)
     return numbers
@@ -139,7 +147,8 @@ def read_ages(cells: pd.Series, path: Path) -> list[float]:
             "%s, column '%s': %d age(s) such as '%s' are taken as that number.",
             path, cells.name, int(capped.sum()), cells[capped].iloc[0],
         )  # fmt: skip
-    return read_numbers(cells.where(~capped, cells.str.removesuffix("+")), path)
+    years = cells.where(~capped, cells.str.removesuffix("+"))
+    return read_numbers(years, path, _AGE, OLDEST, f"an age in years, 0 to {OLDEST}, in plain digits such as 25.5")
 
 
 def read_sex(cells: pd.Series, path: Path) -> list[str | None]:
@@ -154,6 +163,16 @@ def read_sex(cells: pd.Series, path: Path) -> list[str | None]:
 
 
 def read_texts(cells: pd.Series, path: Path) -> list[str | None]:
+    """Texts as they stand; a warning names those that only their case or a number's format tells apart."""
+    spellings: dict[str, set[str]] = {}
+    for cell in cells[~cells.str.lower().isin(MISSING)]:
+        spellings.setdefault(as_text(cell).lower(), set()).add(cell)
+    for alike in spellings.values():
+        if len(alike) > 1:
+            logging.warning(
+                "%s, column '%s': %s count as different. If they are one, spell them alike.",
+                path, cells.name, _shown(alike),
+            )  # fmt: skip
     return [None if cell.lower() in MISSING else cell for cell in cells]
 
 
