@@ -135,6 +135,19 @@ def test_maps_that_overlap_or_say_the_same_give_nilearns_regression(tmp_path, sc
     np.testing.assert_allclose(series, wanted, rtol=1e-6, atol=1e-6 * np.abs(wanted).max())
 
 
+def test_a_volume_of_zeros_and_maps_that_are_multiples_are_warned_of(tmp_path, scan, caplog):
+    maps = np.random.default_rng(3).normal(size=(*SHAPE, 4)).astype(np.float32)
+    extract(read_maps(save(tmp_path / "maps.nii.gz", maps), load(scan), False), load(scan), scan)
+    assert not caplog.records
+    maps[..., 3] = -0.3 * maps[..., 1]
+    array = load(scan).get_fdata()
+    array[..., 7] = 0
+    blank = save(tmp_path / "blank.nii.gz", array.astype(np.float32))
+    extract(read_maps(save(tmp_path / "maps.nii.gz", maps), load(scan), False), load(blank), blank)
+    assert "maps component-02 and component-04 are multiples of one another (1 such pair(s))" in caplog.text
+    assert "blank.nii.gz: volume 8 is zero everywhere under the components (1 such volume(s))" in caplog.text
+
+
 def two_grids(folder):
     """Scans of four people, the last two on a coarser grid, and each one's path by subject."""
     rng = np.random.default_rng(5)
@@ -155,7 +168,7 @@ def grid_of(size):
 GRIDS = {"bold": "{subject}_bold.nii.gz", "confounds": None, "groups": {"a": ["a"], "b": ["b"]}, "resample_maps": True}
 
 
-def test_maps_are_brought_to_each_of_two_grids_once(tmp_path, monkeypatch):
+def test_maps_are_brought_to_each_of_two_grids_once(tmp_path, monkeypatch, caplog):
     scans = two_grids(tmp_path)
     smooth = np.cumsum(np.random.default_rng(2).normal(size=(*SHAPE, 4)), axis=0)
     maps = save(tmp_path / "maps.nii.gz", smooth.astype(np.float32))
@@ -163,6 +176,7 @@ def test_maps_are_brought_to_each_of_two_grids_once(tmp_path, monkeypatch):
     monkeypatch.setattr(extraction, "read_maps", lambda *given: made.append(given) or read_maps(*given))
     extracted = extraction.extract_part(GRIDS | {"maps": maps.name}, tmp_path)
     assert len(made) == 2
+    assert "2 of 4 scans lie on another grid than the first person's, such as sub-2, sub-3" in caplog.text
     for recording, scan in zip(extracted.recordings, scans, strict=True):
         there = resample_to_img(maps, scan, interpolation="continuous")
         in_float64 = [nib.Nifti1Image(one.get_fdata(), one.affine, dtype=np.float64) for one in (there, load(scan))]

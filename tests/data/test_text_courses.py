@@ -91,6 +91,48 @@ def test_mistakes_are_named_with_line_and_column(tmp_path, text, said):
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
 
+COUNT = np.arange(len(SERIES))
+
+
+@pytest.mark.parametrize("column", [COUNT, COUNT + 1, 0.72 * COUNT, np.round(COUNT / 3, 3), 5 + 2.0 * COUNT])
+@pytest.mark.parametrize("place", [0, 3])
+@pytest.mark.parametrize("header", [True, False])
+def test_a_column_of_row_numbers_or_times_is_refused_wherever_it_stands(tmp_path, column, place, header):
+    table = pd.DataFrame(SERIES, columns=["a", "b", "c"])
+    table.insert(place, "volume", column)
+    table.to_csv(tmp_path / "a.csv", index=False, header=header)
+    name = "volume" if header else place + 1
+    with pytest.raises(InputError, match=rf"a.csv, column {place + 1} \('{name}'\): it rises by .* Remove the column"):
+        read_text_courses(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("column", [COUNT + 0.05 * SERIES[:, 0], -COUNT, np.zeros(len(COUNT)), np.sqrt(COUNT)])
+def test_a_column_that_does_not_rise_evenly_is_a_component(tmp_path, column):
+    np.savetxt(tmp_path / "a.txt", np.column_stack([SERIES, column]))
+    series, _ = read_text_courses(tmp_path / "a.txt")
+    np.testing.assert_allclose(series[:, 3], column)
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("1,2,3\n4,5,6\n7,8,8\n", "line 1: found whole numbers that count up.*a header or the first volume"),
+        ("0 1 2\n4 5 6\n", "line 1: found whole numbers that count up"),
+        ("1,5\n1,7\n2,1\n", "line 1: found '1,5': one number with a decimal comma, or two"),
+    ],
+)
+def test_what_can_be_read_in_two_ways_is_refused(tmp_path, text, said):
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(InputError, match=said):
+        read_text_courses(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("text", ["a,b\n1,5\n1,7\n", "1.0,2.0,3.0\n4,5,6\n", "0,1,2\n4.5,5,6\n1,2,4\n"])
+def test_what_can_be_read_in_one_way_is_read(tmp_path, text):
+    (tmp_path / "a.csv").write_text(text)
+    assert len(read_text_courses(tmp_path / "a.csv")[0]) == 2
+
+
 def test_a_gzip_file_that_is_cut_short_is_refused(tmp_path):
     path = tmp_path / "a.1D.gz"
     path.write_bytes(gzip.compress(as_text().encode())[:-30])

@@ -44,6 +44,14 @@ def read(folder, **options):
     return timecourses.read("rest", OPTIONS | options, folder)
 
 
+def test_people_whose_data_are_copies_are_warned_of(folder, caplog):
+    read(folder)
+    assert "another has too" not in caplog.text
+    write(folder, "c", series(0))
+    read(folder)
+    assert "2 subjects have data that another has too, to the last bit: a = c." in caplog.text
+
+
 def test_cleaning_is_nilearns(folder):
     dataset, qc, dropped = read(folder)
     assert dataset.values.shape == (4, 100, 6)
@@ -185,7 +193,7 @@ def cut_gzip(folder):
         (cut_gzip, "a_rois.1D.gz: the gzip file is damaged or cut short"),
         (lambda folder: (folder / "raw" / "a_rois.1Dx").write_text(""), "a second file for subject a"),
         (lambda folder: [path.unlink() for path in (folder / "raw").iterdir()], "no file matches"),
-        (lambda folder: write(folder, "b", np.outer(np.arange(100.0), np.ones(6))), "nothing is left after"),
+        (lambda folder: write(folder, "b", np.outer(-np.arange(100.0), np.ones(6))), "nothing is left after"),
         (lambda folder: (folder / "raw" / "a_rois.1D").write_bytes(b"\x8f\xff\x00"), "byte 0 is not UTF-8 text"),
     ],
 )

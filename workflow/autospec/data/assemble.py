@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from autospec.data.participants import dropped_table
+from autospec.data.quality import warn_of_copies
 from autospec.data.recording import Recording
 from autospec.data.signal import HIGH_PASS, LOW_PASS, clean, constant
 from autospec.errors import InputError
@@ -68,6 +69,7 @@ def assemble(
     columns = max(0 if one.confounds is None else one.confounds.shape[1] for one in recordings)
     high_pass, low_pass = _band(options, repetition_time, time, columns, origin)
     still, constants = _constant(recordings, features, options.get("constant_components", "drop"), origin)
+    warn_of_copies((one.subject for one in recordings), (one.series for one in recordings), origin)
     keep = ~still.all(axis=0)
     features, still = [features[index] for index in np.flatnonzero(keep)], still[:, keep]
 

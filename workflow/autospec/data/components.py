@@ -7,6 +7,7 @@ grid: nilearn's NiftiMapsMasker and NiftiLabelsMasker, which the tests compare w
 """
 
 import dataclasses
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from autospec.data.scans import check_4d, grid, load, same_grid, stem, values, z
 from autospec.data.signal import constant
 from autospec.errors import InputError
 
+_MULTIPLE = 1e-6  # from 1 or -1, the cosine between two maps that are multiples, to the rounding of a file (ours)
 _COVERED = 0.5  # of a map's sum of squares, or a region's voxels, must lie in voxels that the scan fills
 
 
@@ -89,6 +91,7 @@ def of_maps(
     support = array.any(axis=3)
     inside = array[support].astype(np.float64)
     shares = inside**2 / (inside**2).sum(axis=0)
+    _warn_of_multiples(inside, names, origin)
     return Components(
         names=names,
         lost=[],
@@ -97,6 +100,18 @@ def of_maps(
         coverage=lambda moving: moving @ shares,
         weights=np.linalg.pinv(inside),
     )
+
+
+def _warn_of_multiples(inside: np.ndarray, names: list[str], origin: str | Path) -> None:
+    """Warn of maps, shape (voxels, components), that are multiples: the pseudo-inverse halves what they explain."""
+    scaled = inside / np.linalg.norm(inside, axis=0)
+    pairs = np.argwhere(np.triu(np.abs(scaled.T @ scaled) > 1 - _MULTIPLE, 1))
+    if len(pairs):
+        first, second = pairs[0]
+        logging.warning(
+            "%s: maps %s and %s are multiples of one another (%d such pair(s)), so their time courses are the same. "
+            "Remove one.", origin, names[first], names[second], len(pairs),
+        )  # fmt: skip
 
 
 def numbered(count: int) -> list[str]:
@@ -209,6 +224,12 @@ def extract(components: Components, image: nib.Nifti1Image, path: Path) -> tuple
             "space and grid, or, if both are in the same space, set `resample_maps: true`."
         )
     inside = zero_outside(values(image, path)[components.support], path, components.support)
+    blank = np.flatnonzero(~inside.any(axis=0))
+    if len(blank):
+        logging.warning(
+            "%s: volume %d is zero everywhere under the components (%d such volume(s)). Is it damaged? Get the scan "
+            "again, or censor the volume.", path, blank[0] + 1, len(blank),
+        )  # fmt: skip
     mean, spread = inside.mean(axis=1, dtype=np.float64), inside.std(axis=1, dtype=np.float64)
     moving = spread > 1e-7 * np.abs(mean)
     if not moving.any():

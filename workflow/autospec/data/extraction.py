@@ -32,6 +32,7 @@ BOLD = "{subject}/func/{subject}_task-rest_desc-preproc_bold.nii.gz"
 CONFOUNDS = "{subject}/func/{subject}_task-rest_desc-confounds_timeseries.tsv"
 
 _LOG_EVERY = 15.0  # seconds
+_SHOWN_IN_LOG = 5
 _GRIDS_KEPT = 4  # on which the components are held in memory; scans in native space have a grid each
 
 
@@ -107,6 +108,8 @@ def extract_part(
     first = load(cohort.scans[cohort.people["subject"].iloc[0]])
     check_4d(first, cohort.scans[cohort.people["subject"].iloc[0]], "a scan with time as the fourth axis")
     components_on = _components(options, folder, cohort, maps)
+    if options.get("resample_maps", False):
+        _warn_of_grids(first, cohort, subjects, folder)
     components = components_on(first)
     recordings, measures = [], []
     begin = logged = time.monotonic()
@@ -123,6 +126,18 @@ def extract_part(
             logged = now
     simulated = "SIMULATED" in str(first.header.get("descrip", ""))
     return Extracted(recordings, measures, components.names, components.lost, simulated)
+
+
+def _warn_of_grids(first, cohort, subjects, folder) -> None:
+    """Warn of scans on another grid than the first's: maps are brought to a grid, never to a person's brain."""
+    others = [subject for subject in subjects if not same_grid(load(cohort.scans[subject]), first)]
+    if others:
+        logging.warning(
+            "%s: %d of %d scans lie on another grid than the first person's, such as %s. `resample_maps` brings the "
+            "components to each grid but aligns no brain: are all scans in the components' standard space? fMRIPrep's "
+            "scans in native space, without `space-` in the name, are not; their time courses would be noise.",
+            folder, len(others), len(subjects), ", ".join(others[:_SHOWN_IN_LOG]),
+        )  # fmt: skip
 
 
 def _components(options, folder, cohort, maps) -> Callable[[nib.Nifti1Image], Components]:

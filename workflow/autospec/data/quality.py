@@ -1,5 +1,10 @@
 """Quality control of a feature table that never looks at the group."""
 
+import hashlib
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
@@ -14,6 +19,32 @@ OUTLIER_SHARE = 0.05
 HEAD_SIZE_RANGE = (800_000.0, 2_400_000.0)
 #: Median absolute deviation -> standard deviation of a normal distribution.
 MAD_SCALE = 1.4826
+_SHOWN_IN_LOG = 5
+
+
+def warn_of_copies(subjects: Iterable[str], arrays: Iterable[np.ndarray], origin: str | Path = "The data") -> None:
+    """Warn of subjects whose data are the same to the last bit: apart in a split, they are trained and tested on.
+
+    Parameters
+    ----------
+    subjects : iterable of str
+    arrays : iterable of ndarray
+        One a subject, in the same order.
+    origin : path
+        For the message.
+    """
+    alike: dict[tuple, list[str]] = {}
+    for subject, array in zip(subjects, arrays, strict=True):
+        content = hashlib.sha256(np.ascontiguousarray(array)).digest()
+        alike.setdefault((array.shape, content), []).append(subject)
+    copies = [names for names in alike.values() if len(names) > 1]
+    if copies:
+        shown = "; ".join(" = ".join(names[:_SHOWN_IN_LOG]) for names in copies[:_SHOWN_IN_LOG])
+        logging.warning(
+            "%s: %d subjects have data that another has too, to the last bit: %s. Is a file copied? In training and "
+            "test people of one split they make results too good: take all but one out.",
+            origin, sum(map(len, copies)), shown,
+        )  # fmt: skip
 
 
 def robust_z(values: np.ndarray, reference: np.ndarray | None = None) -> np.ndarray:
@@ -94,6 +125,7 @@ def clean_features(people: pd.DataFrame, table: pd.DataFrame) -> tuple[pd.DataFr
         No feature differs between people.
     """
     known = people[["subject", *(["head_size"] if "head_size" in people else [])]].reset_index(drop=True)
+    warn_of_copies(known["subject"], table.to_numpy(float))
     quality = known.join(flag_people(table.to_numpy(float), known.get("head_size")))
     constant = [column for column in table if table[column].nunique() < 2]
     if len(constant) == table.shape[1]:

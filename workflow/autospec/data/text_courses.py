@@ -4,6 +4,7 @@ Layouts: AFNI's .1D as the Preprocessed Connectomes Project shares ABIDE (tab-se
 ``#1 #2 ...``); plain numbers separated by spaces (``<subject>_timeseries.txt`` of Dadi et al. 2019, OSF gyrnx);
 CSV with a header, as pandas and R write it, with or without a column of row numbers. Row numbers are known by an empty
 name, or by being in quotes before values that are not, as R's write.csv and write.table leave them; they are left out.
+Any other column of row numbers or times is refused, for it would pass for a component.
 """
 
 import re
@@ -20,6 +21,10 @@ _TABLE = "a table of numbers, one row a volume and one column a component"
 _WANTED = f"wanted {_TABLE}"
 #: A cell in quotes; and one at the beginning of a row before one without.
 _QUOTED = re.compile(r'(?<![^\s,;])"([^"\s,;]+)"(?![^\s,;])')
+#: A row of whole numbers; and one that is a number with a decimal comma, or two whole numbers.
+_WHOLE = re.compile(r"[-+\d\s,;]+")
+_COMMA = re.compile(r"\s*[+-]?\d+,\d+\s*")
+_FEWEST_RISING = 8  # rows, of which a component that rises evenly by chance is out of the question (ours)
 _ROW_NAME = re.compile(r'\s*"[^"]+"[\s,;]+[^"\s]')
 
 
@@ -40,7 +45,7 @@ def read_text_courses(path: str | Path) -> tuple[np.ndarray, list[str]]:
     ------
     InputError
         A file that is empty, cut short or ragged, or that holds something that is no finite number, with the
-        line and column.
+        line and column; one that can be read in two ways; a column that rises evenly, as row numbers and times do.
     """
     text = read_text(path, _TABLE)
     lines = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
@@ -51,6 +56,7 @@ def read_text_courses(path: str | Path) -> tuple[np.ndarray, list[str]]:
     delimiter = _delimiter(rows[0][1])
     header = None
     first = _cells(rows[0][1], delimiter)
+    _refuse_two_readings(path, rows, first)
     if _is_header(first):
         header, rows = first, rows[1:]
         if not rows:
@@ -78,13 +84,45 @@ def read_text_courses(path: str | Path) -> tuple[np.ndarray, list[str]]:
     if header is None and comments:
         named = [cells for cells in (line.split() for line in comments) if len(cells) == series.shape[1]]
         header = named[-1] if named else None
-    if named_rows or (header is not None and header[0] == ""):
+    left_out = int(named_rows or (header is not None and header[0] == ""))
+    if left_out:
         header, series = header and header[1:], series[:, 1:]
     names = header or [str(number + 1) for number in range(series.shape[1])]
+    _refuse_rising(path, series, names, left_out)
     for position, name in enumerate(names):
         if name in names[:position]:
             raise InputError(f"{path}: column '{name}' stands twice. Rename or remove one of the two.")
     return series, [f"component-{name}" for name in names]
+
+
+def _refuse_two_readings(path, rows, first) -> None:
+    """Refuse a first row that may be a header of numbers or data, and one column that may be two."""
+    if len(rows) > 1 and _is_header(first) and any(map(_is_number, first)) and "" not in first:
+        if all(_WHOLE.fullmatch(line) for _, line in rows):
+            raise InputError(
+                f"{path}, line {rows[0][0]}: found whole numbers that count up, above whole numbers: a header or the "
+                "first volume? Name the columns with words, or write the numbers with decimals (1.0)."
+            )
+    if all(_COMMA.fullmatch(line) for _, line in rows):
+        raise InputError(
+            f"{path}, line {rows[0][0]}: found '{rows[0][1].strip()[:40]}': one number with a decimal comma, or two "
+            "whole ones? Write decimal points, or a header with the columns' names."
+        )
+
+
+def _refuse_rising(path, series, names, left_out) -> None:
+    """Refuse a column of row numbers or times: equally spaced to a hundredth of a step."""
+    if len(series) < _FEWEST_RISING:
+        return
+    step = (series[-1] - series[0]) / (len(series) - 1)
+    line = series[0] + step * np.arange(len(series))[:, None]
+    rising = (step > 0) & (np.abs(series - line) <= 0.01 * step).all(axis=0)
+    if rising.any():
+        column = int(np.argmax(rising))
+        raise InputError(
+            f"{path}, column {column + left_out + 1} ('{names[column]}'): it rises by {step[column]:.6g} in every row, "
+            f"as an index or a time does, {_WANTED}. Remove the column."
+        )
 
 
 def _delimiter(line: str) -> str:
