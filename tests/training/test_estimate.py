@@ -162,7 +162,8 @@ def test_a_shipped_configuration_can_be_estimated_without_its_data(repository):
         assert people > 0 and len(sample) in (1, 2, 3)
 
 
-def test_scans_that_are_nowhere_yet_are_as_long_as_the_configuration_crops_them(repository):
+def test_scans_that_are_nowhere_yet_have_the_length_and_the_components_that_the_configuration_says(repository):
     config = configuration.read_configuration(repository / "config" / "paper.yaml")
-    assert config["datasets"]["cobre"]["crop"] == 60
-    assert estimate.form(config | {"output": "nowhere"}, "cobre") == (150, (60, 53), "assumed")
+    cobre = config["datasets"]["cobre"]
+    assert (cobre["crop"], cobre["maps"]) == (60, "rsn70.nii.gz")
+    assert estimate.form(config | {"output": "nowhere"}, "cobre") == (150, (60, 70), "assumed")
