@@ -3,6 +3,8 @@
 import pytest
 import yaml
 
+pytestmark = pytest.mark.slow
+
 STUDY = """
 configfile: "study.yaml"
 

@@ -17,6 +17,8 @@ from autospec.data.pairing import pair_people
 from autospec.data.sources import read
 from autospec.inputs import what_is_read
 
+pytestmark = pytest.mark.slow
+
 PAIRS = 12
 VOLUMES = 150
 

@@ -12,6 +12,8 @@ from made import contents
 
 from autospec.data.simulate_freesurfer import write_cohort
 
+pytestmark = pytest.mark.slow
+
 RUN = "data-mine_model-mlp_task-autoencoding_activation-relu_shape-base"
 
 
@@ -20,7 +22,6 @@ def state(folder):
     return {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in [folder, *folder.rglob("*")]}
 
 
-@pytest.mark.slow
 def test_two_folders_share_data_that_nobody_may_write_and_make_the_same_bytes(
     repository, snakemake, tmp_path, other_disk
 ):

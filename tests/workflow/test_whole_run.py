@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 import yaml
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def finished(copied, snakemake, tmp_path_factory):
@@ -155,7 +157,6 @@ def test_touching_a_library_file_without_changing_it_reruns_nothing(copied, plan
     assert planned() == {}
 
 
-@pytest.mark.slow
 def test_editing_a_figure_redraws_it_and_nothing_else(edited, planned):
     edited("figures/learning.py")
     assert set(planned()) == {"figure_learning", "report"}
@@ -169,7 +170,6 @@ def test_editing_the_spectra_retrains_and_does_not_preprocess(edited, planned):
     assert not {"simulate_freesurfer", "simulate_fmri", "preprocess", "pair", "split"} & set(rules)
 
 
-@pytest.mark.slow
 def test_editing_a_test_retrains_nothing(edited, planned):
     edited("statistics/swaps.py")
     rules = planned()
@@ -188,20 +188,17 @@ def test_editing_how_errors_are_told_reruns_nothing(edited, planned):
     assert planned() == {}
 
 
-@pytest.mark.slow
 def test_another_level_of_significance_retrains_nothing(planned):
     rules = planned(statistics={"alpha": 0.01})
     assert rules["test_groups"] == 2
     assert "train" not in rules
 
 
-@pytest.mark.slow
 def test_another_option_of_one_model_retrains_that_model_alone(planned):
     rules = planned(models={"lstm": {"hidden": 8, "layers": 1, "learning_rate": 0.01, "batch": 16}})
     assert rules["train"] == 1
 
 
-@pytest.mark.slow
 def test_an_added_seed_trains_itself_alone(copied, snakemake, jobs, finished):
     results = finished / "results" / "test" / "runs"
     before = {path: json.loads(path.read_text()) for path in results.glob("*/seed-0/run.json")}
