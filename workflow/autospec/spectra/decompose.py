@@ -14,6 +14,7 @@ Both are float64: a float32 Gram matrix loses the small half of a spectrum (erro
 the largest singular value), a float64 one made from float32 data keeps it to about 1e-8.
 """
 
+import numpy as np
 import torch
 
 # K_A is singular wherever rows repeat or p < n; this much of its trace on the diagonal keeps the
@@ -26,7 +27,19 @@ def gram(matrix: torch.Tensor) -> torch.Tensor:
     wide = matrix.double()
     if wide.shape[-2] > wide.shape[-1]:
         wide = wide.mT
-    return wide @ wide.mT
+    return self_product(wide)
+
+
+def self_product(matrix: torch.Tensor, out: torch.Tensor | None = None) -> torch.Tensor:
+    """X X^T of (..., a, b), of any strides: (..., a, a), in `out` where that is given.
+
+    On the CPU by NumPy, whose BLAS computes one half of it (syrk) where torch computes both (gemm).
+    """
+    if matrix.device.type != "cpu":
+        return torch.matmul(matrix, matrix.mT, out=out)
+    rows = matrix.detach().numpy()
+    product = np.matmul(rows, rows.swapaxes(-2, -1), out=None if out is None else out.numpy())
+    return torch.from_numpy(product) if out is None else out
 
 
 def singular_values(matrix: torch.Tensor) -> torch.Tensor:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from autospec.spectra.decompose import gram, solve_gram, solve_pair
+from autospec.spectra.decompose import gram, self_product, solve_gram, solve_pair
 from autospec.spectra.factors import Factors
 from autospec.summaries import summarise
 from autospec.tables import LABELINGS, SUMMARIES
@@ -49,8 +49,8 @@ def _from_gram(factors, masks, most):
     inputs, adjoints = factors.inputs[:, 0].double(), factors.adjoints[:, 0].double()
     n = len(inputs)
     # Sample n is a row of zeros: groups smaller than the largest are filled up with it.
-    gram_inputs = torch.nn.functional.pad(inputs @ inputs.mT, (0, 1, 0, 1))
-    gram_adjoints = torch.nn.functional.pad(adjoints @ adjoints.mT, (0, 1, 0, 1))
+    gram_inputs = torch.nn.functional.pad(self_product(inputs), (0, 1, 0, 1))
+    gram_adjoints = torch.nn.functional.pad(self_product(adjoints), (0, 1, 0, 1))
     order = torch.argsort(masks.to(torch.int8), dim=1, descending=True, stable=True)[:, :most]
     chosen = torch.where(masks.gather(1, order), order, n)
     values = masks.new_zeros((len(masks), factors.rank), dtype=torch.float64)
@@ -143,7 +143,7 @@ class EpochDifference:
 
 def _from_rows(signs, adjoints, inputs):
     """Singular values of sum_i signs_i adjoints_i inputs_i^T, (l, n), whose n rows are few."""
-    gram_inputs, gram_adjoints = (side.double() @ side.double().mT for side in (inputs, adjoints))
+    gram_inputs, gram_adjoints = (self_product(side.double()) for side in (inputs, adjoints))
     parts = signs.double().split(max(1, _BLOCK // gram_inputs.numel()))
     # One matrix of inputs for all labelings, and so one factor of it.
     return torch.cat([solve_pair(gram_inputs[None], s[:, :, None] * gram_adjoints * s[:, None, :]) for s in parts])

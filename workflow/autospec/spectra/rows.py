@@ -8,12 +8,12 @@ from collections.abc import Iterator
 
 import torch
 
-from autospec.spectra.decompose import gram
+from autospec.spectra.decompose import gram, self_product
 from autospec.spectra.gather import ALL
 from autospec.spectra.workspace import Workspace
 
-# Doubles held at a time, about: they should stay in a core's own cache.
-_BLOCK = 2**17
+# Doubles held at a time, about: many enough that adding up the blocks' matrices costs little beside making them.
+_BLOCK = 2**20
 
 
 def rows_of(factors, side: str, samples: torch.Tensor) -> torch.Tensor:
@@ -72,7 +72,7 @@ def _one_group(pieces: list[tuple], side: str, workspace: Workspace) -> tuple[to
         for part in samples.split(max(1, _BLOCK // (first.shape[1] * p))):
             rows = rows_of(factors, side, part).flatten(0, 1)
             wide = workspace.take("rows", tuple(rows.shape), rows, torch.float64).copy_(rows)
-            total.addmm_(wide.mT, wide)
+            total += self_product(wide.mT, out=workspace.take("product", (p, p), rows, torch.float64))
     return total, count, p
 
 

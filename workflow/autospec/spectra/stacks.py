@@ -11,7 +11,7 @@ import itertools
 
 import torch
 
-from autospec.spectra.decompose import gram
+from autospec.spectra.decompose import gram, self_product
 from autospec.spectra.gather import ALL, Stacked
 from autospec.spectra.workspace import Workspace
 
@@ -145,7 +145,7 @@ class Stack:
                 if pair or size < self.widths[side]:
                     self._keep_row_grams(side, family, mine[side], part)
                 else:
-                    self._keep((side, *family.groups), part, mine[side].mT @ mine[side])
+                    self._keep((side, *family.groups), part, self_product(mine[side].mT))
 
     def _keep_row_grams(self, side: str, family: Family, mine: torch.Tensor, part: slice) -> None:
         key = (side, *family.groups)
@@ -162,7 +162,7 @@ class Stack:
             self._kept[key] = self._workspace.take(f"{side} {family.groups} {self.number}", shape, mine, mine.dtype)
             if family.groups == [ALL]:
                 self._everyones_rows.add(side)
-        torch.bmm(mine.flatten(0, 1), mine.flatten(0, 1).mT, out=self._kept[key][part].flatten(0, 1))
+        self_product(mine.flatten(0, 1), out=self._kept[key][part].flatten(0, 1))
 
     def _keep(self, key: tuple, part: slice, value: torch.Tensor) -> None:
         if key not in self._kept:

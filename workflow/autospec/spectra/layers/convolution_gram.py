@@ -10,6 +10,8 @@ d dilation, o = y - (k - 1) d lines of output.
 
 import torch
 
+from autospec.spectra.decompose import self_product
+
 
 def add_line_products(total: torch.Tensor, lines: torch.Tensor, dilation: int) -> None:
     """Add the products of what every two lines of the kernel meet, summed over the output: (k, p, k, p).
@@ -27,7 +29,8 @@ def add_line_products(total: torch.Tensor, lines: torch.Tensor, dilation: int) -
         shift, last = apart * dilation, (kernel - 1 - apart) * dilation
 
         def product(first, end, shift=shift):
-            return lines[:, first:end].flatten(1) @ lines[:, first + shift : end + shift].flatten(1).mT
+            met = lines[:, first:end].flatten(1)
+            return met @ lines[:, first + shift : end + shift].flatten(1).mT if shift else self_product(met)
 
         # Lines that all pairs so far apart meet, then those that only some do.
         inner = product(last, outputs) if outputs > last else lines.new_zeros(())
