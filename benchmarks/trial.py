@@ -1,0 +1,69 @@
+"""Try a configuration before its data are there: simulated cohorts in place of real ones, and few seeds.
+
+    python benchmarks/trial.py config/paper.yaml cobre=146 freesurfer=1034 --seeds 2
+    snakemake --cores 2 --configfile results/trial/paper.yaml
+
+The first line writes the configuration that the second runs. All but the cohorts and the number of seeds is as it
+was: networks, epochs, comparisons, labelings. What comes out says that it is simulated.
+"""
+
+import argparse
+import copy
+import sys
+from pathlib import Path
+
+import library  # noqa: F401
+import yaml
+
+from autospec import configuration
+from autospec.errors import InputError
+from autospec.tables import atomic_path
+
+#: What is simulated, and the options that mean the same for it as for real people.
+SIMULATED = ("fmri", "freesurfer")
+KEPT = ("source", "matching", "parts")
+
+
+def trial(config: dict, people: dict[str, int], seeds: int, output: Path) -> dict:
+    """The configuration with simulated cohorts of so many people, and so many seeds."""
+    config = copy.deepcopy(config)
+    for name, count in people.items():
+        dataset = config["datasets"].get(name, {})
+        if dataset.get("source") not in SIMULATED:
+            wanted = [each for each, entry in config["datasets"].items() if entry["source"] in SIMULATED]
+            raise InputError(f"{name}={count}: wanted a data set of {' or '.join(SIMULATED)}: {', '.join(wanted)}.")
+        config["datasets"][name] = {key: dataset[key] for key in KEPT if key in dataset} | {
+            "simulate": {"subjects": count, "seed": 1},
+            "participants": {"subject": "participant_id", "group": "diagnosis"},
+            "groups": {"control": ["control"], "patient": ["schizophrenia"]},
+        }
+    return config | {"seeds": seeds, "output": str(output / "results")}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("configfile")
+    parser.add_argument("cohorts", nargs="+", metavar="NAME=PEOPLE", help="data sets to simulate")
+    parser.add_argument("--seeds", type=int, default=2, help="trainings of each network (default 2)")
+    parser.add_argument("--output", default="results/trial", help="folder (default results/trial)")
+    arguments = parser.parse_args()
+    try:
+        wrong = [given for given in arguments.cohorts if not given.partition("=")[2].isdecimal()]
+        if wrong:
+            raise InputError(f"{wrong[0]}: wanted NAME=PEOPLE, a data set and how many people, like cobre=146.")
+        people = {name: int(count) for name, _, count in (given.partition("=") for given in arguments.cohorts)}
+        configuration.read_configuration(arguments.configfile)
+        config = yaml.safe_load(Path(arguments.configfile).read_text(encoding="utf-8"))
+        made = trial(config, people, arguments.seeds, Path(arguments.output))
+        configuration.complete(copy.deepcopy(made))
+        path = Path(arguments.output) / Path(arguments.configfile).name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(path) as temporary:
+            temporary.write_text(yaml.safe_dump(made, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    except InputError as error:
+        sys.exit(f"Error: {error}")
+    print(path)
+
+
+if __name__ == "__main__":
+    main()
