@@ -19,9 +19,10 @@ from autospec import configuration
 from autospec.errors import InputError
 from autospec.tables import atomic_path
 
-#: What is simulated, and the options that mean the same for it as for real people.
-SIMULATED = ("fmri", "freesurfer")
-KEPT = ("source", "matching", "parts")
+#: The options that mean the same for simulated people as for real ones.
+KEPT = ("source", "parts")
+#: What is known of simulated people, besides their group; the rest of `matching` is left out.
+KNOWN = {"fmri": {"age", "sex", "site", "motion"}, "freesurfer": {"age", "sex", "site", "head_size"}}
 
 
 def trial(config: dict, people: dict[str, int], seeds: int, output: Path) -> dict:
@@ -29,13 +30,17 @@ def trial(config: dict, people: dict[str, int], seeds: int, output: Path) -> dic
     config = copy.deepcopy(config)
     for name, count in people.items():
         dataset = config["datasets"].get(name, {})
-        if dataset.get("source") not in SIMULATED:
-            wanted = [each for each, entry in config["datasets"].items() if entry["source"] in SIMULATED]
-            raise InputError(f"{name}={count}: wanted a data set of {' or '.join(SIMULATED)}: {', '.join(wanted)}.")
+        if dataset.get("source") not in KNOWN:
+            wanted = [each for each, entry in config["datasets"].items() if entry["source"] in KNOWN]
+            raise InputError(f"{name}={count}: wanted a data set of {' or '.join(KNOWN)}: {', '.join(wanted)}.")
+        known, matching = KNOWN[dataset["source"]], dataset.get("matching", {})
+        callipers = {key: width for key, width in matching.get("callipers", {}).items() if key in known}
+        exact = [key for key in matching.get("exact", []) if key in known]
         config["datasets"][name] = {key: dataset[key] for key in KEPT if key in dataset} | {
             "simulate": {"subjects": count, "seed": 1},
             "participants": {"subject": "participant_id", "group": "diagnosis"},
             "groups": {"control": ["control"], "patient": ["schizophrenia"]},
+            "matching": {"exact": exact, "callipers": callipers},
         }
     return config | {"seeds": seeds, "output": str(output / "results")}
 

@@ -6,6 +6,8 @@ import types
 
 import pytest
 import snakemake_executor_plugin_slurm as plugin
+from snakemake.scheduling.job_scheduler import JobRateLimiter, JobScheduler
+from snakemake.settings.types import MaxJobsPerTimespan
 
 import patience
 
@@ -19,6 +21,7 @@ def watch(monkeypatch, tmp_path):
     The executor's one job has the number ``job``; ``log`` is the text that it left.
     """
     monkeypatch.setattr(plugin.Executor, "check_active_jobs", plugin.Executor.check_active_jobs)  # put back afterwards
+    monkeypatch.setattr(JobScheduler, "_schedule_reevalutation", JobScheduler._schedule_reevalutation)
     monkeypatch.setattr(plugin, "get_min_job_age", lambda: 300)
     monkeypatch.setattr(plugin, "is_query_tool_available", lambda tool: True)
     settings = types.SimpleNamespace(init_seconds_before_status_checks=2, status_attempts=5, keep_successful_logs=True)
@@ -108,3 +111,19 @@ def test_only_minutes_in_a_row_in_which_slurm_answers_count(watch):
 def test_the_waiting_tasks_of_an_array_are_known_by_their_one_line(watch):
     patience.install()
     assert watch(*[{"7_[2-10]": "PENDING"}] * 5, job="7_3") == (["7_3"], {})
+
+
+@pytest.mark.parametrize(
+    ("started", "delay", "looks"),
+    # Snakemake waits ten seconds for an input that is a queue.
+    [(0, 1, 0), (2, 1, 0), (3, 1, 1), (0, 10, 1)],
+)
+def test_snakemake_looks_again_only_where_its_limit_is_reached(monkeypatch, started, delay, looks):
+    looked = []
+    monkeypatch.setattr(JobScheduler, "_schedule_reevalutation", lambda self, delay: looked.append(delay))
+    patience.install()
+    scheduler = object.__new__(JobScheduler)
+    scheduler.job_rate_limiter = JobRateLimiter(MaxJobsPerTimespan.parse_choice("3/1s"))
+    scheduler.job_rate_limiter.register_jobs(started)
+    scheduler._schedule_reevalutation(delay)
+    assert looked == [delay] * looks

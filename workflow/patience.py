@@ -1,5 +1,5 @@
-"""Keeps Snakemake's SLURM executor from forgetting its jobs where SLURM does not answer, and from waiting for ever for
-a job that SLURM has forgotten."""
+"""Keeps Snakemake from looking for work when there is none, and its SLURM executor from forgetting its jobs where SLURM
+does not answer, or waiting for ever for a job that SLURM has forgotten."""
 
 import sys
 import time
@@ -10,7 +10,33 @@ DONE, FAILED = "steps (100%) done", "Exiting because a job execution failed"
 
 
 def install() -> None:
-    """Make the executor ask again where it would forget, and look for itself where SLURM has forgotten.
+    """Keep the scheduler from looking where nothing has changed, and have the SLURM executor ask again."""
+    _look_when_a_job_ends()
+    _keep_watching()
+
+
+def _look_when_a_job_ends() -> None:
+    """Have the scheduler look through the jobs that wait when one has ended, and not each second.
+
+    9.27 looks each second, once for every job that has ended so far, lest it miss when more may start than its limit
+    (`--max-jobs-per-timespan`) had allowed: among some hundred jobs that keeps a core busy. It has to only where the
+    limit was reached.
+    """
+    module = sys.modules.get("snakemake.scheduling.job_scheduler")
+    again = module and vars(module.JobScheduler).get("_schedule_reevalutation")
+    if not again:
+        return
+
+    def look_again(self, delay):
+        limiter = self.job_rate_limiter
+        if limiter is None or delay != limiter.timespan or not limiter.get_free_jobs():
+            again(self, delay)
+
+    module.JobScheduler._schedule_reevalutation = look_again
+
+
+def _keep_watching() -> None:
+    """Make the SLURM executor ask again where it would forget, and look for itself where SLURM has forgotten.
 
     It asks for the states of its jobs five times in a row. Where nothing answers, because the controller restarts, say,
     version 2.8.0 drops every job that it watched, and Snakemake waits for ever for jobs that have long ended. It waits
