@@ -27,6 +27,7 @@ from importlib import metadata, util
 from pathlib import Path
 
 import library  # noqa: F401
+import numpy as np
 import torch
 from kept import Kept
 from models import CASES, QUICK, Case
@@ -34,6 +35,8 @@ from oracle import reference, worst_error
 from peers import PACKAGES, PEERS, check
 from profiles import SHARES, floors, profile, shares
 from ways import Monitor, Naive, Plain, Store, Unobserved
+
+from autospec.errors import InputError
 
 _ALL = ("activation", "adjoint", "gradient")
 
@@ -271,12 +274,14 @@ def machine() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     processor = names[0] if names else platform.processor() or platform.machine()
-    versions = [f"torch {torch.__version__}"]
+    versions = [f"torch {torch.__version__}", f"NumPy {np.__version__}"]
     for package in ("opacus", "backpack-for-pytorch", "cockpit-for-pytorch"):
         if util.find_spec(package.split("-")[0]):
             versions.append(f"{package} {metadata.version(package)}")
-    blas = "MKL" if torch.backends.mkl.is_available() else "no MKL"
-    return f"{processor}, {os.cpu_count()} cores, Python {platform.python_version()}, {', '.join(versions)}, {blas}."
+    blas = "with MKL" if torch.backends.mkl.is_available() else "without MKL"
+    own = np.show_config(mode="dicts")["Build Dependencies"]["blas"]["name"]
+    system = f"{processor}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    return f"{system}, {', '.join(versions)}; torch {blas}, NumPy with {own}."
 
 
 def table(header: tuple, rows: list[tuple]) -> str:
@@ -289,10 +294,18 @@ def table(header: tuple, rows: list[tuple]) -> str:
 
 
 def write(readme: Path, parts: dict[str, str]) -> None:
-    """Put each table between its two marks."""
+    """Put each table between its two marks.
+
+    Raises
+    ------
+    InputError
+        If a mark is not there; then nothing is written.
+    """
     text = readme.read_text(encoding="utf-8")
     for name, part in parts.items():
         pattern = rf"(<!-- table:{name} -->\n).*?(<!-- end:{name} -->)"
+        if not re.search(pattern, text, flags=re.DOTALL):
+            raise InputError(f"{readme}: wanted the lines <!-- table:{name} --> and <!-- end:{name} -->; add them.")
         text = re.sub(
             pattern, lambda match, part=part: f"{match[1]}{part}\n{match[2]}", text, flags=re.DOTALL
         )

@@ -19,18 +19,17 @@ from autospec.report.words import number
 from autospec.report.words import p as p_value
 from autospec.tables import read_json, read_tsv
 
-LABELS = ("true", "shuffled")
 STATISTICS = ("spectral_ratio", "gradient_difference", "group_loss")
 #: More layers than so many are counted and not named.
-MOST = 3
+MOST_NAMED = 3
 YARDSTICKS = ("largest_t", "largest_log_variance_ratio", "covariance_distance")
 
 
 def groups_table(runs: dict[str, Path]) -> str:
-    """A row a network and kind of labels: pairs, p of each test, and how many cells each kind of test calls."""
-    heads = ["data, network", "labels", "seeds", "pairs", "spectra (min-p)"]
+    """A row a network that does not see labels, and kind of labels: pairs, p of each test, cells that tests call."""
+    heads = ["data, network", "labels", "seeds", "pairs", "spectra: min-p (95 % interval)"]
     heads += [name.replace("_", " ") for name in (*STATISTICS, *YARDSTICKS)]
-    heads += ["cells with q below 0.05", "stable over trainings: paired t; Nadeau and Bengio"]
+    heads += ["cells significant after correction", "stable over trainings: paired t; Nadeau and Bengio"]
     rows = []
     for labels, folder in runs.items():
         for path in sorted((folder / "statistics" / "groups").glob("*/overall.json")):
@@ -44,15 +43,15 @@ def groups_table(runs: dict[str, Path]) -> str:
             row += [f"{overall['statistics'][name]['p']:.3f}" for name in STATISTICS]
             row += [f"{overall['inputs'][name]:.3f}" for name in YARDSTICKS]
             spectral = cells[cells["statistic"] != "group_loss"]
-            row.append(f"{int((spectral['q'] <= 0.05).sum())} of {len(spectral)}")
-            shares = [(stability[name] <= 0.05).mean() for name in ("q", "q_corrected")]
+            row.append(f"{int((spectral['q'] <= overall['alpha']).sum())} of {len(spectral)}")
+            shares = [(stability[name] <= overall["alpha"]).mean() for name in ("q", "q_corrected")]
             row.append("; ".join(f"{share:.0%}" for share in shares))
             rows.append(row)
-    return _markdown(heads, sorted(rows, key=lambda row: (row[0], LABELS.index(row[1]))))
+    return _markdown(heads, sorted(rows, key=lambda row: row[0]))
 
 
 def claims_table(runs: dict[str, Path]) -> str:
-    """A row a claim, place and kind of labels: what can be tested."""
+    """A row a claim, place and kind of labels: what can be tested, but for C7, which is about time and not labels."""
     heads = ["claim", "data, network", "labels", "outcome", "p", "q", "effect", "95 % interval", "n"]
     heads += ["statistic: value", "where"]
     rows = []
@@ -70,7 +69,7 @@ def claims_table(runs: dict[str, Path]) -> str:
             count = "" if pd.isna(row["n"]) else f"{int(row['n'])} {row['n_of']}"
             value = "" if pd.isna(row["value"]) else f": {row['value']:.3g}"
             layers = str(number(row["where"])).split(", ")
-            where = ", ".join(layers) if len(layers) <= MOST else f"{len(layers)} layers"
+            where = ", ".join(layers) if len(layers) <= MOST_NAMED else f"{len(layers)} layers"
             rows[-1] += [effect, bounds, count, f"{number(row['statistic'])}{value}", where]
     return _markdown(heads, sorted(rows, key=lambda row: (row[0], row[1] == "over all", row[1])))
 
@@ -92,12 +91,12 @@ def main() -> None:
             if not (folder / "statistics" / "claims.tsv").exists():
                 raise InputError(f"{folder}/statistics/claims.tsv: not found, wanted the results of a finished run.")
         tables = {"groups": groups_table(runs), "claims": claims_table(runs)}
+        if arguments.page:
+            write(arguments.page, tables)
+        else:
+            print("\n\n".join(tables.values()))
     except InputError as error:
         sys.exit(f"Error: {error}")
-    if arguments.page:
-        write(arguments.page, tables)
-    else:
-        print("\n\n".join(tables.values()))
 
 
 if __name__ == "__main__":

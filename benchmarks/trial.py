@@ -3,8 +3,9 @@
     python benchmarks/trial.py config/paper.yaml cobre=146 freesurfer=1034 --seeds 2
     snakemake --cores 2 --configfile results/trial/paper.yaml
 
-The first line writes the configuration that the second runs. All but the cohorts and the number of seeds is as it
-was: networks, epochs, comparisons, labelings. What comes out says that it is simulated.
+The first line writes the configuration that the second runs, with networks, epochs, comparisons and labelings as they
+were. Of a cohort's options those stay that simulated people can have; how its files are read goes. What comes out says
+that it is simulated.
 """
 
 import argparse
@@ -19,8 +20,8 @@ from autospec import configuration
 from autospec.errors import InputError
 from autospec.tables import atomic_path
 
-#: The options that mean the same for simulated people as for real ones.
-KEPT = ("source", "parts")
+#: A cohort's options that stay.
+KEPT = ("source", "parts", "crop", "measures", "parcellation", "head_size", "outliers")
 #: What is known of simulated people, besides their group; the rest of `matching` is left out.
 KNOWN = {"fmri": {"age", "sex", "site", "motion"}, "freesurfer": {"age", "sex", "site", "head_size"}}
 
@@ -62,6 +63,8 @@ def main() -> None:
         made = trial(config, people, arguments.seeds, Path(arguments.output))
         configuration.complete(copy.deepcopy(made))
         path = Path(arguments.output) / Path(arguments.configfile).name
+        if path.resolve() == Path(arguments.configfile).resolve():
+            raise InputError(f"--output {arguments.output}: {path} is the configuration itself. Choose another folder.")
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as temporary:
             temporary.write_text(yaml.safe_dump(made, sort_keys=False, allow_unicode=True), encoding="utf-8")

@@ -14,14 +14,19 @@ import patience
 PATIENCE = 60
 
 
+@pytest.fixture(autouse=True)
+def put_back(monkeypatch):
+    """What is replaced is put back after each test."""
+    monkeypatch.setattr(plugin.Executor, "check_active_jobs", plugin.Executor.check_active_jobs)
+    monkeypatch.setattr(JobScheduler, "_schedule_reevalutation", JobScheduler._schedule_reevalutation)
+
+
 @pytest.fixture
 def watch(monkeypatch, tmp_path):
     """Look after a job every half minute: ``watch(*answers)`` gives what is watched on, and how the others ended.
 
     The executor's one job has the number ``job``; ``log`` is the text that it left.
     """
-    monkeypatch.setattr(plugin.Executor, "check_active_jobs", plugin.Executor.check_active_jobs)  # put back afterwards
-    monkeypatch.setattr(JobScheduler, "_schedule_reevalutation", JobScheduler._schedule_reevalutation)
     monkeypatch.setattr(plugin, "get_min_job_age", lambda: 300)
     monkeypatch.setattr(plugin, "is_query_tool_available", lambda tool: True)
     settings = types.SimpleNamespace(init_seconds_before_status_checks=2, status_attempts=5, keep_successful_logs=True)
@@ -125,5 +130,6 @@ def test_snakemake_looks_again_only_where_its_limit_is_reached(monkeypatch, star
     scheduler = object.__new__(JobScheduler)
     scheduler.job_rate_limiter = JobRateLimiter(MaxJobsPerTimespan.parse_choice("3/1s"))
     scheduler.job_rate_limiter.register_jobs(started)
+    monkeypatch.setattr("time.time", lambda: 1e12)  # to start them has taken longer than the second of the limit
     scheduler._schedule_reevalutation(delay)
     assert looked == [delay] * looks

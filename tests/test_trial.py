@@ -14,8 +14,8 @@ def trial(repository, monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(repository / "benchmarks")
     from trial import main
 
-    def run(*cohorts):
-        arguments = ["trial.py", str(repository / "config" / "paper.yaml"), *cohorts, "--output", str(tmp_path)]
+    def run(*cohorts, configfile=repository / "config" / "paper.yaml"):
+        arguments = ["trial.py", str(configfile), *cohorts, "--output", str(tmp_path)]
         monkeypatch.setattr(sys, "argv", arguments)
         main()
         return tmp_path / "paper.yaml"
@@ -35,9 +35,18 @@ def test_all_but_the_cohorts_and_the_seeds_is_as_it_was(trial, repository):
     for name, people in (("cobre", 146), ("freesurfer", 300)):
         assert given[name]["simulate"]["subjects"] == people
         assert not {"path", "download"} & given[name].keys()
+    assert given["cobre"]["crop"] == before["datasets"]["cobre"]["crop"] == 60
     # Of people's motion the simulated FreeSurfer tables say nothing.
     assert given["cobre"]["matching"] == before["datasets"]["cobre"]["matching"]
     assert given["freesurfer"]["matching"] == {"exact": ["site", "sex"], "callipers": {"age": 0.2}}
+
+
+def test_a_configuration_is_not_written_over(trial, tmp_path):
+    path = trial("cobre=146")
+    before = path.read_text()
+    with pytest.raises(SystemExit, match="is the configuration itself"):
+        trial("cobre=100", configfile=path)
+    assert path.read_text() == before
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,8 @@ def _look_when_a_job_ends() -> None:
 
     def look_again(self, delay):
         limiter = self.job_rate_limiter
-        if limiter is None or delay != limiter.timespan or not limiter.get_free_jobs():
+        # Those that it counted when it last chose jobs; what it says now leaves out what has had its second since.
+        if limiter is None or delay != limiter.timespan or len(limiter._jobs) >= limiter.max_jobs:
             again(self, delay)
 
     module.JobScheduler._schedule_reevalutation = look_again

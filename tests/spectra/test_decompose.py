@@ -1,9 +1,10 @@
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autospec.spectra.decompose import singular_values, solve_gram, solve_pair
+from autospec.spectra.decompose import self_product, singular_values, solve_gram, solve_pair
 
 
 def factors(seed, rows, inputs, outputs, decay=0.0, repeat=False):
@@ -50,6 +51,37 @@ def test_gram_spectrum_agrees_with_lapack_at_any_scale(seed, a, b, power):
     matrix = torch.randn(a, b, generator=torch.Generator().manual_seed(seed)) * 10.0**power
     exact = torch.linalg.svdvals(matrix.double())
     assert (singular_values(matrix) - exact).abs().max() <= 1e-6 * exact[0]
+
+
+LAYOUTS = {
+    "rows": lambda x: x,
+    "columns": lambda x: x.mT.contiguous().mT,
+    "neither dense": lambda x: x.repeat_interleave(2, -1)[..., ::2].repeat_interleave(2, -2)[..., ::2, :],
+    "expanded": lambda x: x[..., :1, :1].expand(x.shape),
+    "needs a gradient": lambda x: x.requires_grad_(),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("shape", [(7, 4), (3, 5, 90), (2, 3, 33, 40), (0, 4, 3), (4, 0)])
+def test_a_product_of_a_matrix_with_itself_is_that_of_any_two(layout, shape):
+    generator = torch.Generator().manual_seed(len(shape))
+    matrix = LAYOUTS[layout](torch.randn(shape, generator=generator, dtype=torch.float64))
+    expected = torch.einsum("...ik,...jk->...ij", matrix, matrix).detach()
+    torch.testing.assert_close(self_product(matrix), expected, rtol=1e-13, atol=1e-13)
+    places = torch.full((*expected.shape[:-1], 2 * expected.shape[-1]), -1.0, dtype=torch.float64)
+    given = self_product(matrix, out=places[..., : expected.shape[-1]])
+    torch.testing.assert_close(given, expected, rtol=1e-13, atol=1e-13)
+    assert (places[..., expected.shape[-1] :] == -1).all()
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_product_of_what_is_not_finite_is_not_finite_and_no_error():
+    matrix = torch.ones(2, 3, 4, dtype=torch.float64)
+    matrix[0, 0, :2] = torch.tensor([torch.inf, -torch.inf])
+    with np.errstate(all="raise"):
+        product = self_product(matrix)
+    assert not product[0, 0].isfinite().any() and (product[1] == 4).all()
 
 
 def test_a_zero_matrix_has_zero_singular_values():

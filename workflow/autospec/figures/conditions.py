@@ -192,7 +192,7 @@ def _draw_shares(figure, shares: pd.DataFrame, order: list[str], rows: int, look
             axis.fill_between(line["index"], line["low"], line["high"], color=colour, alpha=0.2, linewidth=0)
         axis.set_title(layer)
         axis.set_xlabel("index")
-        axis.set_xlim(0.5, axis.dataLim.x1 + 0.5)
+        axis.set_xlim(0.5, shares.loc[shares["layer"] == layer, "index"].max() + 0.5)
         axis.xaxis.set_major_locator(style.MaxNLocator(nbins=4, integer=True))
     # The axes share their scale, so its end is set when all layers are drawn.
     axes.flat[0].set_yscale("log")

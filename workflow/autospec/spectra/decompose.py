@@ -31,14 +31,17 @@ def gram(matrix: torch.Tensor) -> torch.Tensor:
 
 
 def self_product(matrix: torch.Tensor, out: torch.Tensor | None = None) -> torch.Tensor:
-    """X X^T of (..., a, b), of any strides: (..., a, a), in `out` where that is given.
+    """X X^T of (..., a, b): (..., a, a), in `out` where that is given; without a derivative.
 
     On the CPU by NumPy, whose BLAS computes one half of it (syrk) where torch computes both (gemm).
     """
+    matrix = matrix.detach()
     if matrix.device.type != "cpu":
         return torch.matmul(matrix, matrix.mT, out=out)
-    rows = matrix.detach().numpy()
-    product = np.matmul(rows, rows.swapaxes(-2, -1), out=None if out is None else out.numpy())
+    # NumPy leaves BLAS where neither axis is dense.
+    rows = (matrix if 1 in matrix.stride()[-2:] else matrix.contiguous()).numpy()
+    with np.errstate(all="ignore"):  # a training that diverges goes on
+        product = np.matmul(rows, rows.swapaxes(-2, -1), out=None if out is None else out.numpy())
     return torch.from_numpy(product) if out is None else out
 
 
