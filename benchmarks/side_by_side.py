@@ -69,7 +69,8 @@ def claims_table(runs: dict[str, Path]) -> str:
             count = "" if pd.isna(row["n"]) else f"{int(row['n'])} {row['n_of']}"
             value = "" if pd.isna(row["value"]) else f": {row['value']:.3g}"
             layers = str(number(row["where"])).split(", ")
-            where = ", ".join(layers) if len(layers) <= MOST_NAMED else f"{len(layers)} layers"
+            named = len(layers) <= MOST_NAMED or over_all
+            where = ", ".join(layers) if named else f"{len(layers)} layers"
             rows[-1] += [effect, bounds, count, f"{number(row['statistic'])}{value}", where]
     return _markdown(heads, sorted(rows, key=lambda row: (row[0], row[1] == "over all", row[1])))
 
