@@ -192,6 +192,19 @@ def test_the_summary_answers_the_question_in_words(report_inputs, figures, tmp_p
     assert f"The inputs without a network ({inputs}" in text
 
 
+@pytest.mark.parametrize(
+    ("low", "p", "high", "doubtful"),
+    [(0.002, 0.01, 0.031, False), (0.031, 0.042, 0.055, True), (0.05, 0.06, 0.07, True), (0.051, 0.06, 0.07, False)],
+)
+def test_the_summary_says_where_other_labelings_might_decide_otherwise(
+    report_inputs, figures, tmp_path, low, p, high, doubtful
+):
+    inputs = changed_overall(report_inputs, tmp_path, spectra={"p": p, "p_low": low, "p_high": high})
+    write_report(tmp_path / "report.html", TEMPLATE, figures=figures, **inputs)
+    text = Page((tmp_path / "report.html").read_text(encoding="utf-8")).text
+    assert ("Other labelings might decide otherwise: that interval holds 0.05." in text) == doubtful
+
+
 def test_data_of_people_are_not_called_simulated(report_inputs, figures, tmp_path):
     inputs = dict(report_inputs)
     root = tmp_path / "runs"

@@ -189,10 +189,12 @@ def _answer(summary: Mapping) -> str:
             "Descriptive only, since training used the labels. The truth's rank among relabellings "
             f"({numbers}) is not a test of the groups."
         )
-    here = "for these people and this pairing"
-    if p <= summary["alpha"]:
-        return f"Yes, {here}: the network learns differently from the two groups ({numbers})."
-    return f"No evidence, {here}, that the network learns differently from the two groups ({numbers})."
+    here, alpha, doubt = "for these people and this pairing", summary["alpha"], ""
+    if summary["spectra"]["p_low"] <= alpha < summary["spectra"]["p_high"]:
+        doubt = f" Other labelings might decide otherwise: that interval holds {alpha:g}."
+    if p <= alpha:
+        return f"Yes, {here}: the network learns differently from the two groups ({numbers}).{doubt}"
+    return f"No evidence, {here}, that the network learns differently from the two groups ({numbers}).{doubt}"
 
 
 def _yardstick(summary: Mapping) -> str:
