@@ -35,6 +35,9 @@ ELSEWHERE = {
     "snakemake --cores 2 --configfile data/shuffled/abide.yaml": (
         "needs what the command above it makes; tests/test_shuffle.py reads such a configuration"
     ),
+    "python benchmarks/side_by_side.py results/abide results/abide_shuffled --page docs/abide.md": (
+        "needs two finished runs; tests/test_side_by_side.py runs it on small tables"
+    ),
     "PYTHONPATH=workflow python -m autospec.estimate --configfile config/mine.yaml --cores 2": (
         "trains; tests/training/test_estimate.py runs it"
     ),
