@@ -77,8 +77,11 @@ def test_shapes_are_drawn_over_their_relative_depth(drawings, levels):
 
 
 def test_a_layer_with_a_narrow_spectrum_does_not_cut_the_others_off():
-    """The first layer has one singular value, the second shares down to 1e-6, and one of rounding."""
-    values = {"first": [1.0], "second": [0.9, 1e-3, 1e-6, 1e-12]}
+    """The first layer has one singular value, the second shares down to 1e-6, one of rounding and two of nothing.
+
+    The third has no gradient.
+    """
+    values = {"first": [1.0], "second": [0.9, 1e-3, 1e-6, 1e-12, 0.0, 0.0], "third": [np.nan, np.nan]}
     looks = {"autoencoding": ("black", "-"), "classification": ("grey", "-")}
     shares = pd.DataFrame(
         [
@@ -95,6 +98,9 @@ def test_a_layer_with_a_narrow_spectrum_does_not_cut_the_others_off():
         assert SMALLEST_SHARE / 1.01 <= low <= 5e-7 and high >= 1.0
     (alone, _) = figure.axes[0].lines
     assert alone.get_marker() == "o"
+    # Each has room for what is drawn in it, and ticks at whole numbers.
+    assert [axis.get_xlim() for axis in figure.axes] == [(0.5, 1.5), (0.5, 4.5), (0.5, 1.5)]
+    assert all((axis.get_xticks() % 1 == 0).all() for axis in figure.axes)
 
 
 def test_only_layers_of_both_tasks_are_compared(drawings):

@@ -184,16 +184,16 @@ def _draw_shares(figure, shares: pd.DataFrame, order: list[str], rows: int, look
     for axis in axes.flat[len(order) :]:
         axis.set_visible(False)
     for axis, layer in zip(axes.flat, order, strict=False):
+        lines = shares[(shares["layer"] == layer) & (shares["low"] > 0)]
         for level, (colour, dashes) in looks.items():
-            line = shares[(shares["layer"] == layer) & (shares["name"] == level)]
-            line = line[line["low"] > 0]
+            line = lines[lines["name"] == level]
             alone = "o" if len(line) == 1 else ""
             axis.plot(line["index"], line["mean"], color=colour, linestyle=dashes, marker=alone, label=level)
             axis.fill_between(line["index"], line["low"], line["high"], color=colour, alpha=0.2, linewidth=0)
         axis.set_title(layer)
         axis.set_xlabel("index")
-        axis.set_xlim(0.5, shares.loc[shares["layer"] == layer, "index"].max() + 0.5)
-        axis.xaxis.set_major_locator(style.MaxNLocator(nbins=4, integer=True))
+        axis.set_xlim(0.5, max(lines["index"], default=1) + 0.5)
+        axis.xaxis.set_major_locator(style.MaxNLocator(nbins=4, integer=True, min_n_ticks=1))
     # The axes share their scale, so its end is set when all layers are drawn.
     axes.flat[0].set_yscale("log")
     axes.flat[0].set_ylim(bottom=max(axes.flat[0].get_ylim()[0], SMALLEST_SHARE))
