@@ -17,6 +17,7 @@ import library  # noqa: F401
 import numpy as np
 import pandas as pd
 import yaml
+from derived import write_configuration
 
 from autospec import configuration, inputs
 from autospec.data.participants import DEFAULT_FILE
@@ -117,8 +118,7 @@ def main() -> None:
             folder = Path(inputs.find_data(name, dataset, complete["data_folders"]))
             shuffle_dataset(name, dataset, folder, output / name, arguments.seed)
         path = output / Path(arguments.configfile).name
-        with atomic_path(path) as temporary:
-            temporary.write_text(yaml.safe_dump(made, sort_keys=False, allow_unicode=True), encoding="utf-8")
+        write_configuration(made, path)
     except InputError as error:
         sys.exit(f"Error: {error}")
     print(path)

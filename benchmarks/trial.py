@@ -15,10 +15,10 @@ from pathlib import Path
 
 import library  # noqa: F401
 import yaml
+from derived import write_configuration
 
 from autospec import configuration
 from autospec.errors import InputError
-from autospec.tables import atomic_path
 
 #: A cohort's options that stay.
 KEPT = ("source", "parts", "crop", "measures", "parcellation", "head_size", "outliers")
@@ -65,9 +65,7 @@ def main() -> None:
         path = Path(arguments.output) / Path(arguments.configfile).name
         if path.resolve() == Path(arguments.configfile).resolve():
             raise InputError(f"--output {arguments.output}: {path} is the configuration itself. Choose another folder.")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(path) as temporary:
-            temporary.write_text(yaml.safe_dump(made, sort_keys=False, allow_unicode=True), encoding="utf-8")
+        write_configuration(made, path)
     except InputError as error:
         sys.exit(f"Error: {error}")
     print(path)
