@@ -2,16 +2,20 @@ import hashlib
 import io
 import json
 import logging
+import threading
+import time
 import zipfile
 
 import numpy as np
 import pytest
 from publisher import S3, Publisher
 
+from autospec.data import download as downloading
 from autospec.data import download_sources as sources
 from autospec.data import transfer
 from autospec.data.download import RemoteFile, download
 from autospec.errors import InputError
+from autospec.tables import read_tsv
 
 FILE = "/example.org/a.bin"
 CONTENT = np.random.default_rng(0).bytes(3_000_000)
@@ -140,6 +144,25 @@ def test_a_missing_file_is_told_once_and_the_others_stay(publisher, tmp_path):
     publisher.requests.clear()
     download([remote(), gone], tmp_path, "made")
     assert ("/example.org/gone.bin", None) in publisher.requests
+
+
+def test_what_was_on_its_way_when_another_file_failed_is_recorded(publisher, tmp_path, monkeypatch):
+    failed, fetch = threading.Event(), downloading.fetch
+
+    def later(url, *arguments):
+        if url.endswith("gone.bin"):
+            failed.set()
+        else:
+            failed.wait(10)
+            time.sleep(0.2)
+        fetch(url, *arguments)
+
+    monkeypatch.setattr(downloading, "fetch", later)
+    gone = RemoteFile("gone.bin", f"https:/{FILE.replace('a.bin', 'gone.bin')}")
+    with pytest.raises(InputError, match="the server answers 404"):
+        download([gone, remote()], tmp_path, "made")
+    assert (tmp_path / "a.bin").read_bytes() == CONTENT
+    assert list(read_tsv(tmp_path / "checksums.tsv")["sha256"]) == [hashlib.sha256(CONTENT).hexdigest()]
 
 
 def test_a_busy_server_is_asked_again(publisher, tmp_path):

@@ -11,7 +11,7 @@ import logging
 import sys
 import time
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -83,25 +83,35 @@ def download(files: Sequence[RemoteFile], folder: str | Path, title: str) -> pd.
     progress = _Progress(title, files)
     rows: dict[str, tuple] = {}
     pool = concurrent.futures.ThreadPoolExecutor(_AT_ONCE)
+    waiting: set[concurrent.futures.Future] = set()
     try:
-        waiting = {pool.submit(_bring, file, folder, known.get(file.name), progress) for file in files}
+        waiting.update(pool.submit(_bring, file, folder, known.get(file.name), progress) for file in files)
         while waiting:
             done, waiting = concurrent.futures.wait(
                 waiting, _SECONDS_BETWEEN_LINES, concurrent.futures.FIRST_COMPLETED
             )
-            rows.update((task.result()[0], task.result()) for task in done)
+            rows.update(_brought(done))
+            if failed := [task for task in done if task.exception()]:
+                raise failed[0].exception()
             if progress.due():
                 progress.tell()
-                _write_record(folder, known, rows)
+                _write_record(folder, rows)
     finally:
         pool.shutdown(cancel_futures=True)
-        _write_record(folder, known, rows)
+        rows.update(_brought(waiting))  # what was on its way when another file failed
+        _write_record(folder, rows)
     progress.tell()
     table = pd.DataFrame([rows[file.name] for file in files], columns=_COLUMNS)
     for file in files:
         if file.members:
             _unpack(file, folder)
     return table
+
+
+def _brought(tasks: Iterable[concurrent.futures.Future]) -> dict[str, tuple]:
+    """The rows of those files that came."""
+    ended = [task for task in tasks if task.done() and not task.cancelled()]
+    return {task.result()[0]: task.result() for task in ended if task.exception() is None}
 
 
 def _bring(file: RemoteFile, folder: Path, recorded: str | None, progress: "_Progress") -> tuple:
@@ -170,7 +180,7 @@ def _recorded(folder: Path) -> dict[str, str]:
     return dict(zip(table["file"], table["sha256"], strict=True))
 
 
-def _write_record(folder: Path, known: dict[str, str], rows: dict[str, tuple]) -> None:
+def _write_record(folder: Path, rows: dict[str, tuple]) -> None:
     """Add to the record what is new; a file that keeps failing keeps its line."""
     path = folder / RECORD
     old = read_tsv(path, dtype=str) if path.exists() else pd.DataFrame(columns=_COLUMNS)
