@@ -34,7 +34,7 @@ from models import CASES, QUICK, Case
 from oracle import reference, worst_error
 from peers import PACKAGES, PEERS, check
 from profiles import SHARES, floors, profile, shares
-from ways import Monitor, Naive, Plain, Store, Unobserved
+from ways import Monitor, Naive, Ordered, Plain, Store, Unobserved
 
 from autospec.errors import InputError
 
@@ -45,6 +45,7 @@ WAYS = {
     "plain": Plain,
     "monitor": Monitor,
     "monitor, fast path": functools.partial(Monitor, path="fast"),
+    "monitor, fast path, batches in order of groups": functools.partial(Ordered, path="fast"),
     "monitor, everyone together too": functools.partial(Monitor, everyone=True),
     "monitor, activations and adjoints too": functools.partial(Monitor, quantities=_ALL),
     "monitor, fast path, activations and adjoints too": functools.partial(Monitor, path="fast", quantities=_ALL),

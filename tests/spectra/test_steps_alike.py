@@ -58,3 +58,21 @@ def test_a_batch_may_be_written_over_between_two_passes_of_one_step(path, before
         wanted += torch.linalg.svdvals(layer.weight.grad.double()) / (before + 1)
     monitor.end_epoch()
     np.testing.assert_allclose(spectra(monitor)[1, "", "gradient", "all"], wanted, rtol=1e-5)
+
+
+def test_a_list_of_labels_may_be_changed_between_two_steps():
+    torch.manual_seed(0)
+    layer, labels, adjoint = nn.Linear(5, 4, bias=False), list("aabbbb"), torch.randn(6, 4)
+    monitor = SpectralMonitor(layer, background=False)
+    wanted = torch.zeros(4, dtype=torch.float64)
+    for changed in (None, None, 0, 5):
+        if changed is not None:
+            labels[changed] = "b" if labels[changed] == "a" else "a"
+        x = torch.randn(6, 5)
+        with monitor.observe(labels):
+            (layer(x) * adjoint).sum().backward()
+        rows = [number for number, label in enumerate(labels) if label == "a"]
+        values = torch.linalg.svdvals(adjoint[rows].double().mT @ x[rows].double())
+        wanted[: len(values)] += values / 4
+    monitor.end_epoch()
+    np.testing.assert_allclose(spectra(monitor)[1, "", "gradient", "a"], wanted, atol=1e-6 * float(wanted[0]))

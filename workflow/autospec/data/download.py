@@ -87,9 +87,7 @@ def download(files: Sequence[RemoteFile], folder: str | Path, title: str) -> pd.
     try:
         waiting.update(pool.submit(_bring, file, folder, known.get(file.name), progress) for file in files)
         while waiting:
-            done, waiting = concurrent.futures.wait(
-                waiting, _SECONDS_BETWEEN_LINES, concurrent.futures.FIRST_COMPLETED
-            )
+            done, waiting = concurrent.futures.wait(waiting, _SECONDS_BETWEEN_LINES, concurrent.futures.FIRST_COMPLETED)
             rows.update(_brought(done))
             if failed := [task for task in done if task.exception()]:
                 raise failed[0].exception()

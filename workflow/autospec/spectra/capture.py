@@ -11,7 +11,7 @@ from torch import nn
 from autospec.spectra.call import Call, NotObserved, add_gradient, copied, guarded, kept, tensors_in
 from autospec.spectra.factors import FormedFactors, SharedFactors, join_calls
 from autospec.spectra.gather import Arrivals
-from autospec.spectra.grouped import GroupedStep, grouped_forward
+from autospec.spectra.grouped import GroupedStep, Samples, grouped_forward
 from autospec.spectra.layers import kind_of
 from autospec.spectra.layers.kind import Kind
 from autospec.spectra.layers.linear import Linear
@@ -84,9 +84,7 @@ class Capture:
             if layer.owners[name] == layer.names[name]
         }
 
-    def start(
-        self, groups: Callable[[], dict[str, torch.Tensor]] | None = None, arrivals: Arrivals | None = None
-    ) -> None:
+    def start(self, groups: Callable[[], dict[str, Samples]] | None = None, arrivals: Arrivals | None = None) -> None:
         """Put the hooks on and forget the last step.
 
         With `groups`, which gives the samples of each group, layers that have a faster forward pass take that
@@ -261,14 +259,14 @@ class Seen:
     ----------
     calls : list of Call
         In the order of the forward pass.
-    groups : dict of str to Tensor
+    groups : dict of str to Tensor or slice
         Samples of each group, where group gradients were formed in the backward pass.
     gradients : dict of (str, str) to Tensor
         Those, by layer and group.
     """
 
     calls: list[Call]
-    groups: dict[str, torch.Tensor]
+    groups: dict[str, Samples]
     gradients: dict[tuple[str, str], torch.Tensor]
 
     @property
@@ -318,10 +316,14 @@ class _Weight:
         totals = {}
         for group, samples in seen.groups.items():
             here = [seen.gradients[layer, group] for layer in self.formed if (layer, group) in seen.gradients]
-            here += [part.gradient(samples) for part in unformed if part.reached]
+            here += [part.gradient(_numbers(samples, part.device)) for part in unformed if part.reached]
             if here:
                 totals[group] = sum(here)
         return FormedFactors(totals) if totals else None
+
+
+def _numbers(samples: Samples, device: torch.device) -> torch.Tensor:
+    return torch.arange(samples.start, samples.stop, device=device) if isinstance(samples, slice) else samples
 
 
 def _gradient_hook(call: Call, position: int):

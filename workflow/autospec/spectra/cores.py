@@ -5,6 +5,7 @@ steps are gathered, and what has equal sizes is computed together, over layers, 
 Indices: s steps, n samples, t rows a sample, R = n t rows, p inputs, q outputs, r = min(p, q).
 """
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -15,7 +16,7 @@ from autospec.spectra.factors import group_gradients
 from autospec.spectra.gather import Batch, StepRecord
 from autospec.spectra.rows import group_grams
 from autospec.spectra.stacks import Cores, Key, Stack
-from autospec.spectra.workspace import Workspace
+from autospec.spectra.workspace import Array, Workspace
 
 # Cores are solved when they hold this many bytes, so that memory is bounded whatever the number of layers.
 _BYTES = 64 * 2**20
@@ -98,8 +99,11 @@ class StepSolver:
         return self._alike[key]
 
 
-def _joined(parts: list[torch.Tensor]) -> torch.Tensor:
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
+def _joined(parts: list[Array]) -> torch.Tensor:
+    """(s, g, k, k) each, one after another: (m, k, k) on the CPU."""
+    flat = [part.cpu().numpy() if isinstance(part, torch.Tensor) else part for part in parts]
+    flat = [part.reshape(-1, *part.shape[-2:]) for part in flat]
+    return torch.from_numpy(flat[0] if len(flat) == 1 else np.concatenate(flat))
 
 
 def _place(matrix: torch.Tensor) -> tuple:
@@ -111,10 +115,10 @@ def _solve(cores: list[Cores], solved: dict[Key, list]) -> None:
     """Solve in batches of equal kind and size, on the CPU."""
     batches: dict[tuple, list[Cores]] = {}
     for number, core in enumerate(cores):
-        alone = number if core.matrices[0].numel() >= _MANY else None
+        alone = number if math.prod(core.matrices[0].shape) >= _MANY else None
         batches.setdefault((len(core.matrices), core.matrices[0].shape[-1], alone), []).append(core)
     for (kind, *_), batch in batches.items():
-        stacks = [_joined([core.matrices[m].flatten(0, 1).cpu() for core in batch]) for m in range(kind)]
+        stacks = [_joined([core.matrices[m] for core in batch]) for m in range(kind)]
         values = (solve_gram if kind == 1 else solve_pair)(*stacks).numpy()
         position = 0
         for core in batch:

@@ -14,8 +14,12 @@ Both are float64: a float32 Gram matrix loses the small half of a spectrum (erro
 the largest singular value), a float64 one made from float32 data keeps it to about 1e-8.
 """
 
+import math
+
 import numpy as np
 import torch
+
+from autospec.spectra.workspace import Array
 
 # K_A is singular wherever rows repeat or p < n; this much of its trace on the diagonal keeps the
 # factor, and moves no singular value of float32 data by more than 1e-7 of the largest.
@@ -30,19 +34,21 @@ def gram(matrix: torch.Tensor) -> torch.Tensor:
     return self_product(wide)
 
 
-def self_product(matrix: torch.Tensor, out: torch.Tensor | None = None) -> torch.Tensor:
+def self_product(matrix: Array, out: Array | None = None) -> Array:
     """X X^T of (..., a, b): (..., a, a), in `out` where that is given; without a derivative.
 
     On the CPU by NumPy, whose BLAS computes one half of it (syrk) where torch computes both (gemm).
     """
-    matrix = matrix.detach()
-    if matrix.device.type != "cpu":
-        return torch.matmul(matrix, matrix.mT, out=out)
+    if isinstance(matrix, torch.Tensor):
+        matrix = matrix.detach()
+        if matrix.device.type != "cpu":
+            return torch.matmul(matrix, matrix.mT, out=out)
+        product = self_product(matrix.numpy(), None if out is None else out.numpy())
+        return torch.from_numpy(product) if out is None else out
     # NumPy leaves BLAS where neither axis is dense.
-    rows = (matrix if 1 in matrix.stride()[-2:] else matrix.contiguous()).numpy()
+    rows = matrix if matrix.itemsize in matrix.strides[-2:] else np.ascontiguousarray(matrix)
     with np.errstate(all="ignore"):  # a training that diverges goes on
-        product = np.matmul(rows, rows.swapaxes(-2, -1), out=None if out is None else out.numpy())
-    return torch.from_numpy(product) if out is None else out
+        return np.matmul(rows, rows.swapaxes(-2, -1), out=out)
 
 
 def singular_values(matrix: torch.Tensor) -> torch.Tensor:
@@ -58,11 +64,11 @@ def solve_gram(matrices: torch.Tensor) -> torch.Tensor:
     A matrix with NaN or infinity gives NaN throughout, and leaves the others alone. Squares of
     float32 values are far inside the range of float64, so nothing is scaled.
     """
-    finite = _finite(matrices)
-    if not finite.all():
-        matrices = torch.where(finite[..., None, None], matrices, 0.0)
-    values = torch.linalg.eigvalsh(matrices).flip(-1).clamp_min_(0).sqrt_()
-    return values if finite.all() else torch.where(finite[..., None], values, torch.nan)
+    trace = _trace(matrices)
+    if _all_finite(trace):
+        return _roots(matrices)
+    finite = torch.isfinite(trace)[..., None]
+    return torch.where(finite, _roots(torch.where(finite[..., None], matrices, 0.0)), torch.nan)
 
 
 def solve_pair(inputs: torch.Tensor, adjoints: torch.Tensor) -> torch.Tensor:
@@ -70,23 +76,34 @@ def solve_pair(inputs: torch.Tensor, adjoints: torch.Tensor) -> torch.Tensor:
 
     With fewer than n columns in A or D the last values are zero.
     """
-    finite = _finite(inputs) & _finite(adjoints)
-    if not finite.all():
-        inputs = torch.where(finite[..., None, None], inputs, 0.0)
-        adjoints = torch.where(finite[..., None, None], adjoints, 0.0)
-    trace = torch.diagonal(inputs, dim1=-2, dim2=-1).sum(dim=-1, keepdim=True)
+    trace, other = _trace(inputs), _trace(adjoints)
+    if _all_finite(trace) and _all_finite(other):
+        return _roots_of_pair(inputs, trace, adjoints)
+    finite = torch.isfinite(trace + other)[..., None]
+    inputs, adjoints = (torch.where(finite[..., None], matrices, 0.0) for matrices in (inputs, adjoints))
+    return torch.where(finite, _roots_of_pair(inputs, _trace(inputs), adjoints), torch.nan)
+
+
+def _roots_of_pair(inputs: torch.Tensor, trace: torch.Tensor, adjoints: torch.Tensor) -> torch.Tensor:
     lifted = inputs.clone()
-    torch.diagonal(lifted, dim1=-2, dim2=-1).add_(_JITTER * trace)
+    torch.diagonal(lifted, dim1=-2, dim2=-1).add_(trace[..., None], alpha=_JITTER)
     factor, failed = torch.linalg.cholesky_ex(lifted)
     if failed.any():
         bad = failed > 0
         values, vectors = torch.linalg.eigh(inputs[bad])
         factor[bad] = vectors * values.clamp_min(0).sqrt()[..., None, :]
     # Only the lower triangle is read, so the rounding between the two halves does not matter.
-    values = solve_gram(factor.mT @ (adjoints @ factor))
-    return values if finite.all() else torch.where(finite[..., None], values, torch.nan)
+    return _roots(factor.mT @ (adjoints @ factor))
 
 
-def _finite(matrices: torch.Tensor) -> torch.Tensor:
-    """Whether Gram matrices are finite: no entry exceeds the largest of the diagonal."""
-    return torch.isfinite(torch.diagonal(matrices, dim1=-2, dim2=-1).sum(dim=-1))
+def _roots(matrices: torch.Tensor) -> torch.Tensor:
+    return torch.linalg.eigvalsh(matrices).flip(-1).clamp_min_(0).sqrt_()
+
+
+def _trace(matrices: torch.Tensor) -> torch.Tensor:
+    """Of each matrix; where that is finite a Gram matrix is: no entry exceeds the largest of the diagonal."""
+    return torch.einsum("...ii->...", matrices)
+
+
+def _all_finite(traces: torch.Tensor) -> bool:
+    return math.isfinite(traces.sum())

@@ -38,6 +38,11 @@ class StepRecord:
     places: torch.Tensor
     counts: dict[str, int]
 
+    @property
+    def samples(self) -> int:
+        """How many samples there are."""
+        return self.counts[ALL] if ALL in self.counts else sum(self.counts.values())
+
     @functools.cached_property
     def groups(self) -> dict[str, torch.Tensor]:
         """Samples of each group, (n_g,)."""

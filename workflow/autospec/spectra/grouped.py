@@ -3,6 +3,7 @@
 A weight's gradient is a sum over rows; summed group by group it costs the same arithmetic as summed
 at once, and the groups' gradients come for nothing. While a step is observed, a layer's forward
 pass is replaced by one that does so. The sum is the same up to rounding, in another order.
+Where a group's samples lie side by side in the batch, its rows are used where they are; else they are copied first.
 
 Indices: n samples, t rows a sample, p inputs, q outputs, g groups.
 """
@@ -14,6 +15,13 @@ from torch import _VF, nn
 
 from autospec.spectra.layers.recurrent import run_pass
 
+Samples = torch.Tensor | slice
+
+
+def count(samples: Samples) -> int:
+    """How many there are."""
+    return samples.stop - samples.start if isinstance(samples, slice) else len(samples)
+
 
 class GroupedStep:
     """The samples of each group in a step, and the group gradients that its backward pass leaves."""
@@ -21,14 +29,14 @@ class GroupedStep:
     def __init__(self):
         self.begin(None)
 
-    def begin(self, groups: Callable[[], dict[str, torch.Tensor]] | None) -> None:
-        """Begin a step; `groups` gives the samples of each group, (n_g,): together they are all samples, once."""
+    def begin(self, groups: Callable[[], dict[str, Samples]] | None) -> None:
+        """Begin a step; `groups` gives the samples of each group: together they are all samples, once."""
         self._find, self._groups = groups, None if groups else {}
         self.gradients: dict[tuple[str, str], torch.Tensor] = {}
 
     @property
-    def groups(self) -> dict[str, torch.Tensor]:
-        """The samples of each group."""
+    def groups(self) -> dict[str, Samples]:
+        """The samples of each group, (n_g,) or a slice."""
         if self._groups is None:
             self._groups = self._find()
         return self._groups
@@ -36,7 +44,7 @@ class GroupedStep:
     @property
     def samples(self) -> int:
         """How many samples there are."""
-        return sum(len(samples) for samples in self.groups.values())
+        return sum(map(count, self.groups.values()))
 
     def add(self, layer: str, group: str, gradient: torch.Tensor) -> None:
         """Take one group's part of one weight's gradient; several calls of a layer add up."""
@@ -116,14 +124,15 @@ class GroupedRNN(torch.autograd.Function):
     def backward(ctx, gradient, final):
         run, step, _ = ctx.run, ctx.step, ctx.saved_tensors
         run.backward(run.in_time(gradient), [final])
-        adjoints = run.input_adjoints
-        totals = [None, None]
-        for group, samples in step.groups.items():
-            rows = adjoints[samples].flatten(0, 1).mT
-            for position, inputs in enumerate((run.inputs, run.previous)):
-                part = rows @ inputs[samples].flatten(0, 1)
-                step.add(ctx.names[position], group, part)
-                totals[position] = part if totals[position] is None else totals[position] + part
+        adjoints, samples, totals = run.input_adjoints, tuple(step.groups.values()), []
+        # Time first, as they lie in memory.
+        rows = [part.flatten(0, 1).mT for part in _divided(samples, adjoints.transpose(0, 1))]
+        for name, seen in zip(ctx.names, (run.inputs, run.previous), strict=True):
+            inputs = [part.flatten(0, 1) for part in _divided(samples, seen.transpose(0, 1))]
+            parts = [own @ met for own, met in zip(rows, inputs, strict=True)]
+            for group, part in zip(step.groups, parts, strict=True):
+                step.add(name, group, part)
+            totals.append(sum(parts))
         into = run.in_time(adjoints @ run.weight_ih) if ctx.needs_input_grad[0] else None
         bias = adjoints.sum(dim=(0, 1)) if run.module.bias else None
         start = adjoints[:, 0] @ run.weight_hh if ctx.needs_input_grad[5] else None
@@ -136,7 +145,7 @@ class Divided(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, samples):
         ctx.samples = samples
-        return tuple(x.index_select(1, part) for part in samples)
+        return _divided(samples, x)
 
     @staticmethod
     def backward(ctx, *gradients):
@@ -153,14 +162,25 @@ class Merged(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, gradient):
-        return None, *(gradient.index_select(1, part) for part in ctx.samples)
+        return None, *_divided(ctx.samples, gradient)
+
+
+def _divided(samples, whole):
+    copy = torch.contiguous_format
+    return tuple(
+        whole[:, part].clone(memory_format=copy) if isinstance(part, slice) else whole.index_select(1, part)
+        for part in samples
+    )
 
 
 def _merged(samples, parts):
     first = parts[0]
-    whole = first.new_empty(first.shape[0], sum(map(len, samples)), *first.shape[2:])
+    whole = first.new_empty(first.shape[0], sum(map(count, samples)), *first.shape[2:])
     for places, part in zip(samples, parts, strict=True):
-        whole.index_copy_(1, places, part)
+        if isinstance(places, slice):
+            whole[:, places] = part
+        else:
+            whole.index_copy_(1, places, part)
     return whole
 
 
@@ -249,7 +269,7 @@ def _gated(module, name, step):
                     weight.register_hook(_leave(step, f"{prefix}{parameter}", group))
                 weights.append(weight)
             if states is None:
-                rows = (module.num_layers * (2 if module.bidirectional else 1), len(samples[position]))
+                rows = (module.num_layers * (2 if module.bidirectional else 1), count(samples[position]))
                 start = [x.new_zeros(*rows, module.proj_size or module.hidden_size)]
                 start += [x.new_zeros(*rows, module.hidden_size)] if lstm else []
             else:

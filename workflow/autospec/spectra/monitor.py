@@ -18,6 +18,7 @@ from autospec.spectra.decompose import singular_values
 from autospec.spectra.directions import Directions
 from autospec.spectra.gather import ALL, StepRecord
 from autospec.spectra.labelings import EpochLabelings
+from autospec.spectra.one_thread import OneThread
 from autospec.spectra.record import Record
 from autospec.spectra.solver import Epoch, Solver
 from autospec.spectra.step import Step, join_passes, secured_layers
@@ -136,6 +137,7 @@ class SpectralMonitor:
         self._depths: dict[str, int] = {}
         self._before: dict[str, torch.Tensor] = {}
         self._held: list[tuple] = []
+        self._last: Step | None = None
         self._start_epoch()
 
     @property
@@ -188,7 +190,7 @@ class SpectralMonitor:
         if "update" in self.quantities and not self._held:
             self._take_update()
             self._before = {name: weight.clone() for name, weight in self.capture.weights().items()}
-        step = Step(groups, loss_scale)
+        step = self._last = Step(groups, loss_scale, self._last)
         if ALL in step.counts:
             raise ValueError(f"a group is named {ALL!r}, which is the name of everyone together; rename it")
         counts = step.counts | ({ALL: len(step.groups)} if self.everyone else {})
@@ -234,7 +236,8 @@ class SpectralMonitor:
         self._held, self._steps = [], self._steps + 1
         if labelings is not None:
             begun = time.perf_counter()
-            self._labelings.add(layers, torch.as_tensor(labelings, dtype=torch.bool), step.sample_losses)
+            with OneThread():
+                self._labelings.add(layers, torch.as_tensor(labelings, dtype=torch.bool), step.sample_losses)
             spent = time.perf_counter() - begun
             self.seconds["labelings"] += spent
             self.seconds["spectra"] -= spent
@@ -278,7 +281,8 @@ class SpectralMonitor:
         self.seconds["spectra"] += time.perf_counter() - begun
         if self._labelings.steps:
             begun = time.perf_counter()
-            self._record.add("labelings", self._labelings.table(self.epoch, self._depths))
+            with OneThread():
+                self._record.add("labelings", self._labelings.table(self.epoch, self._depths))
             self.seconds["labelings"] += time.perf_counter() - begun
         self.epoch += 1
         self._start_epoch()

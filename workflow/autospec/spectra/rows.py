@@ -71,9 +71,9 @@ def _one_group(pieces: list[tuple], side: str, workspace: Workspace) -> tuple[to
             continue
         for part in samples.split(max(1, _BLOCK // (first.shape[1] * p))):
             rows = rows_of(factors, side, part).flatten(0, 1)
-            wide = workspace.take("rows", tuple(rows.shape), rows, torch.float64).copy_(rows)
+            wide = workspace.take("rows", tuple(rows.shape), rows).copy_(rows)
             if device.type == "cpu":
-                total += self_product(wide.mT, out=workspace.take("product", (p, p), rows, torch.float64))
+                total += self_product(wide.mT, out=workspace.take("product", (p, p), rows))
             else:
                 total.addmm_(wide.mT, wide)
     return total, count, p

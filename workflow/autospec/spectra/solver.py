@@ -13,12 +13,13 @@ from autospec.spectra.accumulate import RunningSpectrum
 from autospec.spectra.call import Call
 from autospec.spectra.cores import StepSolver
 from autospec.spectra.gather import Arrivals, Batch, Gatherer, StepRecord
+from autospec.spectra.one_thread import OneThread
 from autospec.spectra.stacks import Key
 
-# Steps are solved sixty-four at a time, sooner where they hold much memory or where a layer has so many rows
+# Steps are solved thirty-two at a time, sooner where they hold much memory or where a layer has so many rows
 # that its steps are computed one by one. The division depends on counts and sizes alone, so that the same run
 # gives the same bytes under any load.
-_STEPS = 64
+_STEPS = 32
 _STEPS_ONE_BY_ONE = 2
 _BYTES = 32 * 2**20
 _WAITING = 2
@@ -175,7 +176,7 @@ class Solver:
     def _take(self, number: int, batch: Batch, solver: StepSolver) -> None:
         solved, records = {}, []
         try:
-            with torch.no_grad():
+            with torch.no_grad(), OneThread():
                 solved = solver.solve(batch)
                 for other in self.others:
                     for record in batch.records:
@@ -200,8 +201,12 @@ class Solver:
                     bad.append((epoch.steps + 1 + steps[np.isnan(values).any(axis=1).argmax()], key))
         if bad and self.first_nonfinite is None:
             self.first_nonfinite = min(bad, key=lambda found: found[0])
+        met = None
         for record in records:
-            epoch.layers |= dict.fromkeys(record.layers)
-            epoch.seen.update(record.counts)
-            epoch.samples += len(record.places)
+            if record.layers is not met:  # steps alike share theirs
+                met = record.layers
+                epoch.layers |= dict.fromkeys(met)
+            for group, samples in record.counts.items():
+                epoch.seen[group] += samples
+            epoch.samples += record.samples
         epoch.steps += len(records)

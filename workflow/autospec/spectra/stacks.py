@@ -9,11 +9,12 @@ Indices: s steps, n samples, t rows a sample, g groups of m rows, p inputs, q ou
 import dataclasses
 import itertools
 
+import numpy as np
 import torch
 
-from autospec.spectra.decompose import gram, self_product
+from autospec.spectra.decompose import self_product
 from autospec.spectra.gather import ALL, Stacked
-from autospec.spectra.workspace import Workspace
+from autospec.spectra.workspace import Array, Workspace, array
 
 # Doubles of a layer's rows held at a time: few enough to stay near the core that works on them.
 _BLOCK = 2**19
@@ -32,7 +33,7 @@ class Cores:
     quantity: str
     groups: list[str]
     steps: list[int]
-    matrices: tuple[torch.Tensor, ...]
+    matrices: tuple[Array, ...]
     length: int
     scale: float = 1.0
 
@@ -66,6 +67,9 @@ def families(counts: dict[str, int]) -> list[Family]:
 class Stack:
     """The cores of one layer in several steps.
 
+    On the CPU all is done by NumPy: torch lets the interpreter go at every call, and takes it again, small ones and
+    views included, and the training thread waits each time that it finds it taken.
+
     Parameters
     ----------
     stacked : Stacked
@@ -77,21 +81,20 @@ class Stack:
         Tells this stack's memory in the workspace from that of others that are not solved yet.
     """
 
-    def __init__(
-        self, stacked: Stacked, order: torch.Tensor, quantities: set[str], workspace: Workspace, number: int
-    ):
+    def __init__(self, stacked: Stacked, order: torch.Tensor, quantities: set[str], workspace: Workspace, number: int):
         self.layer, self.steps = stacked.kind.layer, stacked.steps
         self.families, self.number, self._workspace = families(dict(stacked.kind.counts)), number, workspace
-        self.seen = dict(zip(("inputs", "adjoints"), stacked.memory, strict=False))
+        self.seen = {side: array(memory) for side, memory in zip(("inputs", "adjoints"), stacked.memory, strict=False)}
         shape = self.seen["inputs"].shape
         self.samples, self.per_sample = shape[1], shape[2] if len(shape) == 4 else 1
         self.widths = {side: memory.shape[-1] for side, memory in self.seen.items()}
         # Of the samples of all steps, one after another.
-        self.order = (order + self.samples * torch.arange(len(order))[:, None]).to(self.seen["inputs"].device)
+        order = order + self.samples * torch.arange(len(order))[:, None]
+        self.order = array(order.to(stacked.memory[0].device))
         self.quantities = quantities if "adjoints" in self.widths else quantities & {"activation"}
         if not stacked.kind.trained:
             self.quantities = self.quantities - {"gradient"}
-        self._kept: dict[tuple, torch.Tensor] = {}
+        self._kept: dict[tuple, Array] = {}
         self._everyones_rows: set[str] = set()
 
     def cores(self) -> list[Cores]:
@@ -123,48 +126,58 @@ class Stack:
         """Whether a gradient's spectrum comes from the row Gram matrices: no more rows than singular values."""
         return family.size * self.per_sample <= min(self.widths.values())
 
-    def _rows(self, side: str, part: slice) -> torch.Tensor:
+    def _rows(self, side: str, part: slice) -> Array:
         """What the layer saw in some of the steps, group by group: (s, n t, p) float64."""
-        seen, order = self.seen[side].flatten(0, 1), self.order[part].flatten()
+        seen, order = self.seen[side], self.order[part].reshape(-1)
+        seen = seen.reshape(-1, *seen.shape[2:])
         rows = self._workspace.take("sorted", (len(order), *seen.shape[1:]), seen, seen.dtype)
-        torch.index_select(seen, 0, order, out=rows)
+        if isinstance(seen, torch.Tensor):
+            torch.index_select(seen, 0, order, out=rows)
+        else:
+            np.take(seen, order, axis=0, out=rows, mode="clip")
         shape = (part.stop - part.start, self.samples * self.per_sample, self.widths[side])
-        return self._workspace.take(side, shape, seen, torch.float64).copy_(rows.view(shape))
+        wide = self._workspace.take(side, shape, seen)
+        wide[...] = rows.reshape(shape)
+        return wide
 
-    def _reduce(self, family: Family, rows: dict[str, torch.Tensor], part: slice) -> None:
+    def _reduce(self, family: Family, rows: dict[str, Array], part: slice) -> None:
         """Put a family's matrices of some steps where they are kept: (s, g, k, k)."""
         size, groups = family.size * self.per_sample, len(family.groups)
         span = slice(family.span.start * self.per_sample, family.span.stop * self.per_sample)
         steps = part.stop - part.start
-        mine = {side: rows[side][:, span].view(steps, groups, size, width) for side, width in self.widths.items()}
+        mine = {side: rows[side][:, span].reshape(steps, groups, size, width) for side, width in self.widths.items()}
         pair = "gradient" in self.quantities and self._by_rows(family)
         if "gradient" in self.quantities and not pair:
-            self._keep(("gradient", *family.groups), part, gram(mine["adjoints"].mT @ mine["inputs"]))
+            product = mine["adjoints"].swapaxes(-2, -1) @ mine["inputs"]
+            wide = product if product.shape[-2] <= product.shape[-1] else product.swapaxes(-2, -1)
+            self._keep("gradient", family, wide, part)
         for quantity, side in (("activation", "inputs"), ("adjoint", "adjoints")):
             if pair or quantity in self.quantities:
                 if pair or size < self.widths[side]:
                     self._keep_row_grams(side, family, mine[side], part)
                 else:
-                    self._keep((side, *family.groups), part, self_product(mine[side].mT))
+                    self._keep(side, family, mine[side].swapaxes(-2, -1), part)
 
-    def _keep_row_grams(self, side: str, family: Family, mine: torch.Tensor, part: slice) -> None:
-        key = (side, *family.groups)
+    def _keep_row_grams(self, side: str, family: Family, mine: Array, part: slice) -> None:
         # Where n t = p, only this tells a matrix of rows from one of columns.
         if family.groups != [ALL] and side in self._everyones_rows:
-            everyone = self._kept[side, ALL]
-            groups, size = mine.shape[1:3]
-            span = slice(family.span.start * self.per_sample, family.span.stop * self.per_sample)
-            blocks = everyone[:, 0, span, span].unflatten(2, (groups, size)).unflatten(1, (groups, size))
-            self._kept[key] = blocks.diagonal(dim1=1, dim2=3).permute(0, 3, 1, 2)
+            everyone, kept = self._kept[side, ALL], self._place(side, family, mine)
+            for number in range(len(family.groups)):
+                first = (family.first + number * family.size) * self.per_sample
+                span = slice(first, first + mine.shape[2])
+                kept[part, number] = everyone[part, 0, span, span]
             return
-        if key not in self._kept:
-            shape = (len(self.steps), *mine.shape[1:3], mine.shape[2])
-            self._kept[key] = self._workspace.take(f"{side} {family.groups} {self.number}", shape, mine, mine.dtype)
-            if family.groups == [ALL]:
-                self._everyones_rows.add(side)
-        self_product(mine.flatten(0, 1), out=self._kept[key][part].flatten(0, 1))
+        if family.groups == [ALL]:
+            self._everyones_rows.add(side)
+        self._keep(side, family, mine, part)
 
-    def _keep(self, key: tuple, part: slice, value: torch.Tensor) -> None:
+    def _keep(self, side: str, family: Family, wide: Array, part: slice) -> None:
+        """Keep X X^T of (s, g, k, m)."""
+        self_product(wide, out=self._place(side, family, wide)[part])
+
+    def _place(self, side: str, family: Family, wide: Array) -> Array:
+        key = (side, *family.groups)
         if key not in self._kept:
-            self._kept[key] = value.new_empty((len(self.steps), *value.shape[1:]))
-        self._kept[key][part] = value
+            shape = (len(self.steps), *wide.shape[1:3], wide.shape[2])
+            self._kept[key] = self._workspace.take(f"{side} {family.groups} {self.number}", shape, wide)
+        return self._kept[key]

@@ -11,17 +11,28 @@ from autospec.spectra.gather import samples_of
 
 
 class Step:
-    """One observed step, as the body of ``with monitor.observe(...) as step`` sees it."""
+    """One observed step, as the body of ``with monitor.observe(...) as step`` sees it.
 
-    def __init__(self, groups: Sequence[str], loss_scale: float = 1.0):
+    Attributes
+    ----------
+    groups : list of str
+        Of each sample.
+    counts : dict of str to int
+        Samples of each group, the smallest first, so that those of equal size are neighbours.
+    places : Tensor of int, (n,)
+        Of each sample's group, its place in `counts`.
+    """
+
+    def __init__(self, groups: Sequence[str], loss_scale: float = 1.0, last: "Step | None" = None):
         labels = groups.tolist() if hasattr(groups, "tolist") else groups
         self.groups = list(map(str, labels))
-        counts = collections.Counter(self.groups)
-        #: Samples of each group, the smallest first, so that those of equal size are neighbours.
-        self.counts = dict(sorted(counts.items(), key=lambda counted: (counted[1], counted[0])))
-        place = {group: position for position, group in enumerate(self.counts)}
-        #: Of each sample's group, its place in `counts`, (n,).
-        self.places = torch.frombuffer(array.array("q", map(place.__getitem__, self.groups)), dtype=torch.int64)
+        if last is not None and self.groups == last.groups:
+            self.counts, self.places = last.counts, last.places
+        else:
+            counts = collections.Counter(self.groups)
+            self.counts = dict(sorted(counts.items(), key=lambda counted: (counted[1], counted[0])))
+            place = {group: position for position, group in enumerate(self.counts)}
+            self.places = torch.frombuffer(array.array("q", map(place.__getitem__, self.groups)), dtype=torch.int64)
         self.loss_scale = loss_scale
         self.sample_losses: torch.Tensor | None = None
 
@@ -31,13 +42,17 @@ class Step:
             raise ValueError(f"losses have shape {tuple(values.shape)}; wanted ({len(self.groups)},), one a sample")
         self.sample_losses = values.detach()
 
-    def samples(self, device: torch.device) -> dict[str, torch.Tensor]:
-        """Samples of each group, (n_g,), on a device."""
-        samples = samples_of(self.places, self.counts)
-        if device.type == "cpu":
-            return samples
-        # Without waiting for what the device has still to do.
-        return {group: part.pin_memory().to(device, non_blocking=True) for group, part in samples.items()}
+    def samples(self, device: torch.device) -> dict[str, torch.Tensor | slice]:
+        """Samples of each group, on a device; a slice of the batch where they lie side by side."""
+        found: dict[str, torch.Tensor | slice] = {}
+        for group, part in samples_of(self.places, self.counts).items():
+            first, count = int(part[0]), len(part)
+            if int(part[-1]) - first + 1 == count:
+                found[group] = slice(first, first + count)
+            else:
+                # Without waiting for what the device has still to do.
+                found[group] = part if device.type == "cpu" else part.pin_memory().to(device, non_blocking=True)
+        return found
 
 
 def secured_layers(layers: dict[str, tuple]) -> dict[str, tuple]:

@@ -6,18 +6,30 @@ each time, and fetching it anew page by page costs as much as the arithmetic don
 
 import math
 
+import numpy as np
 import torch
+
+Array = np.ndarray | torch.Tensor
+
+
+def array(tensor: torch.Tensor) -> Array:
+    """The same memory as an array of NumPy's, where it is the CPU's."""
+    return tensor.numpy() if tensor.device.type == "cpu" else tensor
 
 
 class Workspace:
-    """Tensors by name, kept between uses; a name's next use overwrites the last one's contents."""
+    """Arrays by name, kept between uses; a name's next use overwrites the last one's contents."""
 
     def __init__(self):
-        self._kept: dict[tuple, torch.Tensor] = {}
+        self._kept: dict[tuple, Array] = {}
 
-    def take(self, name: str, shape: tuple[int, ...], like: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-        """An uninitialised tensor of `shape` and `dtype` on the device of `like`."""
-        key, count = (name, dtype, like.device), math.prod(shape)
+    def take(self, name: str, shape: tuple[int, ...], like: Array, dtype=None) -> Array:
+        """An uninitialised array of `shape`, of the library and on the device of `like`; of float64 without a type."""
+        if isinstance(like, torch.Tensor):
+            library, dtype, options = torch, dtype or torch.float64, {"device": like.device}
+        else:
+            library, dtype, options = np, dtype or np.float64, {}
+        key, count = (name, library, dtype, *options.values()), math.prod(shape)
         if key not in self._kept or len(self._kept[key]) < count:
-            self._kept[key] = torch.empty(count, dtype=dtype, device=like.device)
-        return self._kept[key][:count].view(shape)
+            self._kept[key] = library.empty(count, dtype=dtype, **options)
+        return self._kept[key][:count].reshape(shape)

@@ -88,7 +88,7 @@ class ConvolutionFactors(AnyFactors):
         total = torch.zeros(kernel, p, kernel, p, dtype=torch.float64, device=one.device)
         for part in images.split(max(1, _BLOCK // one.numel())):
             seen, _ = self._lines(side, part, slides)
-            wide = workspace.take("lines", tuple(seen.shape), seen, torch.float64).copy_(seen)
+            wide = workspace.take("lines", tuple(seen.shape), seen).copy_(seen)
             add_line_products(total, wide.view(p, seen.shape[len(columns)], -1), self.dilation[0])
         # The weight's columns are channel, line of the kernel, the rest of it.
         total = total.view(kernel, columns[0], -1, kernel, columns[0], p // columns[0])

@@ -257,26 +257,32 @@ class _Pass:
 
 
 class _RNNPass(_Pass):
-    """h_t = act(x_t W_ih^T + h_{t-1} W_hh^T + b); run by hand, which is faster than the library's kernel."""
+    """h_t = act(x_t W_ih^T + h_{t-1} W_hh^T + b); run by hand, which is faster than the library's kernel.
+
+    As in an LSTM's, time comes first in memory, all views are made before the loops, and every step writes into
+    what is there already.
+    """
 
     def run(self, start):
         bias = None if self.bias_ih is None else self.bias_ih + self.bias_hh
-        projected = nn.functional.linear(self.inputs, self.weight_ih, bias)
-        act = torch.relu if self.module.nonlinearity == "relu" else torch.tanh
-        hidden = [self.start]
-        for time in range(projected.shape[1]):
-            hidden.append(act(torch.addmm(projected[:, time], hidden[-1], self.weight_hh.mT)))
-        return torch.stack(hidden[1:], dim=1)
+        hidden = nn.functional.linear(self.inputs.transpose(0, 1), self.weight_ih, bias)
+        act = torch.relu_ if self.module.nonlinearity == "relu" else torch.tanh_
+        weight, before = self.weight_hh.mT, self.start
+        for now in hidden.unbind(0):
+            before = act(now.addmm_(before, weight))
+        return hidden.transpose(0, 1)
 
     def backward(self, gradient, final):
-        relu = self.module.nonlinearity == "relu"
-        slope = (self.hidden > 0).to(gradient.dtype) if relu else 1 - self.hidden**2
-        later, result = final[0] if final else None, [None] * gradient.shape[1]
-        for time in reversed(range(gradient.shape[1])):
-            total = gradient[:, time] if later is None else gradient[:, time] + later
-            result[time] = total * slope[:, time]
-            later = result[time] @ self.weight_hh
-        self.input_adjoints = self.hidden_adjoints = torch.stack(result, dim=1)
+        hidden = self.hidden.transpose(0, 1)
+        slope = (hidden > 0).to(gradient.dtype) if self.module.nonlinearity == "relu" else 1 - hidden**2
+        adjoints = gradient.transpose(0, 1).clone(memory_format=torch.contiguous_format)
+        each, slopes = adjoints.unbind(0), slope.unbind(0)
+        if final and final[0] is not None:
+            each[-1].add_(final[0])
+        each[-1].mul_(slopes[-1])
+        for time in reversed(range(len(each) - 1)):
+            each[time].addmm_(each[time + 1], self.weight_hh).mul_(slopes[time])
+        self.input_adjoints = self.hidden_adjoints = adjoints.transpose(0, 1)
 
 
 class _LSTMPass(_Pass):
