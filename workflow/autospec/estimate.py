@@ -18,6 +18,7 @@ from pathlib import Path
 from autospec import configuration, grid, inputs
 from autospec.errors import InputError
 from autospec.jobs import limit_threads
+from autospec.text import counted
 
 #: What is assumed of data that are nowhere yet: people, and the form of one (features, or time and components).
 ASSUMED = {
@@ -213,7 +214,7 @@ def _report(config: dict, cores: int) -> None:
         size += seeds * cost["bytes"]
     print(
         f"{len(runs)} networks, {seeds} seeds, {config['training']['epochs']} epochs: {seconds / 3600:.2f} hours of "
-        f"training on one core, {seconds / 3600 / cores:.2f} on {cores} job(s) at a time; "
+        f"training on one core, {seconds / 3600 / cores:.2f} on {counted(cores, 'job')} at a time; "
         f"{2 * size / 1e9:.2f} GB of tables, with the copies that the checkpoints keep."
     )
 

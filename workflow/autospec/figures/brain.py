@@ -15,6 +15,7 @@ from autospec.figures import paint, style
 from autospec.figures.frames import diverged_words, finished
 from autospec.statistics.directions import DIFFERENCE
 from autospec.tables import read_json, read_tsv
+from autospec.text import counted
 
 COLUMNS = ["layer", "group", "feature", "loading", "low", "high", "share", "n_seeds"]
 #: How many features have a bar: those with the largest loadings in the difference.
@@ -183,8 +184,8 @@ def _note(table: pd.DataFrame, groups: list[str], shown: list[str], beyond: bool
     few += " Arrows: they go on beyond what a loading can be." if beyond else ""
     return (
         f"Right singular vectors of {table['layer'].iloc[0]}, leading one, averaged as subspaces over steps, epochs "
-        f"and {seeds} training(s); share: how much of it they have in common, from 0 to 1. The {len(shown)} of "
-        f"{table['feature'].nunique()} inputs with the largest loadings in the {groups[-1]}. Black: 95 % interval over "
-        f"trainings on the same people.{few} Descriptive: no test of groups. The sign of a direction is a convention; "
-        f"the {len(groups)} are turned towards one another."
+        f"and {counted(seeds, 'training')}; share: how much of it they have in common, from 0 to 1. The "
+        f"{len(shown)} of {table['feature'].nunique()} inputs with the largest loadings in the {groups[-1]}. Black: "
+        f"95 % interval over trainings on the same people.{few} Descriptive: no test of groups. The sign of a "
+        f"direction is a convention; the {len(groups)} are turned towards one another."
     )

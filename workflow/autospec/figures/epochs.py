@@ -12,6 +12,7 @@ from autospec.figures import style
 from autospec.figures.frames import finished, layers_in_order, over_seeds, read_spectra
 from autospec.figures.groups import group_sentence
 from autospec.tables import read_json, read_tsv
+from autospec.text import counted
 
 _TABLE = ["panel", "layer", "depth", "epoch", "index", "value", "p", "p_map", "significant"]
 
@@ -125,9 +126,9 @@ def _note(tests: pd.DataFrame, summary: dict) -> str:
     named = "; ".join(f"{name.replace('_', ' ')}, {family}" for name, family in families.items())
     return "\n".join(
         [
-            f"{group_sentence(summary)} Spectra: geometric means over {summary['seeds']} training(s), the same "
-            "colours in both groups. F: Frobenius norm. Grey: no such index, constant over labelings, or no labelings "
-            "observed.",
+            f"{group_sentence(summary)} Spectra: geometric means over {counted(summary['seeds'], 'training')}, the "
+            "same colours in both groups. F: Frobenius norm. Grey: no such index, constant over labelings, or no "
+            "labelings observed.",
             f"Families of the dots: {named}.",
         ]
     )

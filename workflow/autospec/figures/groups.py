@@ -13,6 +13,7 @@ from autospec.figures import style
 from autospec.figures.frames import finished, layers_in_order, over_seeds, read_spectra
 from autospec.statistics.swaps import why_untested
 from autospec.tables import read_json, read_tsv
+from autospec.text import counted
 
 #: A few seeds that agree give any g_z; beyond this all are just large.
 LARGE_G = 5.0
@@ -239,7 +240,7 @@ def _note(cells: pd.DataFrame, stability: pd.DataFrame, summary: dict) -> str:
         )
     lines.append(
         f"Bold p: q ≤ {summary['alpha']:g} over the layers of a and b. F: Frobenius norm. c, d: "
-        f"{summary['seeds']} training(s) on the same people, so d says nothing about other people. "
+        f"{counted(summary['seeds'], 'training')} on the same people, so d says nothing about other people. "
         f"Family of d: {stability['family'].iloc[0]} (t corrected after Nadeau and Bengio)."
     )
     return "\n".join(lines)

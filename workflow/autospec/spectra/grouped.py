@@ -9,13 +9,14 @@ Indices: n samples, t rows a sample, p inputs, q outputs, g groups.
 """
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 import torch
 from torch import _VF, nn
 
 from autospec.spectra.layers.recurrent import run_pass
 
-Samples = torch.Tensor | slice
+Samples: TypeAlias = torch.Tensor | slice
 
 
 def count(samples: Samples) -> int:

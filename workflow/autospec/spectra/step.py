@@ -27,7 +27,8 @@ class Step:
         labels = groups.tolist() if hasattr(groups, "tolist") else groups
         self.groups = list(map(str, labels))
         if last is not None and self.groups == last.groups:
-            self.counts, self.places = last.counts, last.places
+            self.counts: dict[str, int] = last.counts
+            self.places: torch.Tensor = last.places
         else:
             counts = collections.Counter(self.groups)
             self.counts = dict(sorted(counts.items(), key=lambda counted: (counted[1], counted[0])))

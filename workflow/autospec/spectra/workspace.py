@@ -5,11 +5,12 @@ each time, and fetching it anew page by page costs as much as the arithmetic don
 """
 
 import math
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 
-Array = np.ndarray | torch.Tensor
+Array: TypeAlias = np.ndarray | torch.Tensor
 
 
 def array(tensor: torch.Tensor) -> Array:
@@ -25,11 +26,10 @@ class Workspace:
 
     def take(self, name: str, shape: tuple[int, ...], like: Array, dtype=None) -> Array:
         """An uninitialised array of `shape`, of the library and on the device of `like`; of float64 without a type."""
-        if isinstance(like, torch.Tensor):
-            library, dtype, options = torch, dtype or torch.float64, {"device": like.device}
-        else:
-            library, dtype, options = np, dtype or np.float64, {}
-        key, count = (name, library, dtype, *options.values()), math.prod(shape)
+        library: Any = torch if isinstance(like, torch.Tensor) else np
+        options = {"device": like.device} if isinstance(like, torch.Tensor) else {}
+        dtype, count = dtype or library.float64, math.prod(shape)
+        key = (name, dtype, *options.values())
         if key not in self._kept or len(self._kept[key]) < count:
             self._kept[key] = library.empty(count, dtype=dtype, **options)
         return self._kept[key][:count].reshape(shape)

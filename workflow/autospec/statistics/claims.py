@@ -35,6 +35,7 @@ from autospec.statistics.conditions import FIELDS
 from autospec.statistics.several import DESCRIPTIVE, HELD, HELD_ON_SIMULATED, NOT_HELD, UNTESTABLE, judge_over_models
 from autospec.statistics.swaps import SPECTRAL, learned_nothing, why_untested
 from autospec.statistics.yardsticks import say_inputs
+from autospec.text import counted
 
 CLAIMS = {
     "C1": "Auto-encoding and classification give different gradient spectra",
@@ -175,7 +176,7 @@ def _groups(overall, layers, alpha):
         "n": overall["pairs"],
         "n_of": "pairs",
         "where": f"{best['layer']}, {best['statistic'].replace('_', ' ')}",
-        "note": f"{overall['labelings']} labelings, {overall['seeds']} seed(s); q and effect are of the "
+        "note": f"{overall['labelings']} labelings, {counted(overall['seeds'], 'seed')}; q and effect are of the "
         f"strongest layer and statistic.{yardstick} {overall['caution']}",
     }
 

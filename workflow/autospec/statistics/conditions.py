@@ -10,6 +10,7 @@ from autospec.statistics.effects import paired_t
 from autospec.statistics.measures import by_layer, by_third
 from autospec.statistics.multiplicity import adjust
 from autospec.statistics.repeated import repeated_anova
+from autospec.text import counted
 
 #: What tells a network from another, seeds apart.
 FIELDS = ("dataset", "model", "task", "activation", "shape")
@@ -172,8 +173,8 @@ def _caution(overall):
     seeds, lines = overall["seeds"], []
     if seeds < LEAST:
         lines.append(
-            f"{seeds} seed(s) finished in all that is compared; at least {LEAST} are needed for an effect with its "
-            "interval, so nothing is tested."
+            f"{counted(seeds, 'seed')} finished in all that is compared; at least {LEAST} are needed for an effect "
+            "with its interval, so nothing is tested."
         )
     elif overall["few_seeds"]:
         lines.append(f"{seeds} seeds are few: intervals are wide, and effects that seeds agree on look huge.")
