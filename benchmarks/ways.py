@@ -122,7 +122,7 @@ class Monitor(Plain):
 
 
 class Ordered(Monitor):
-    """Batches in the order of their groups, whose rows then need no copy."""
+    """Batches in the order of their groups, whose rows linear and convolution layers then need not copy."""
 
     def epoch(self, batches, steps):
         ordered = []

@@ -49,17 +49,18 @@ class StepSolver:
             float64 singular values, (k, r)). Activations are divided by the square root of the group's rows.
         """
         solved: dict[Key, list] = {}
-        self._cores, self._alike = [], {}
+        self._forget()
         orders: dict[tuple, torch.Tensor] = {}
         for stacked in filter(lambda stacked: stacked.steps, batch.stacks.values()):
             steps = tuple(stacked.steps)
             if steps not in orders:
                 orders[steps] = torch.stack([batch.records[step].places for step in steps]).argsort(stable=True)
-            stack = Stack(stacked, orders[steps], set(self.quantities), self._workspace, len(self._cores))
+            stack = Stack(stacked, orders[steps], set(self.quantities), self._workspace)
             self._take(stack.cores(), solved)
         for step, layer in batch.single:
             self._take(self._one_step(step, layer, batch.records[step]), solved)
         _solve(self._cores, solved)
+        self._forget()
         return solved
 
     def _take(self, cores: Iterable[Cores], solved: dict[Key, list]) -> None:
@@ -67,7 +68,11 @@ class StepSolver:
         self._cores += cores
         if sum(matrix.nbytes for core in self._cores for matrix in core.matrices) > _BYTES:
             _solve(self._cores, solved)
-            self._cores, self._alike = [], {}
+            self._forget()
+
+    def _forget(self) -> None:
+        self._cores, self._alike = [], {}
+        self._workspace.release()
 
     def _one_step(self, step: int, layer: str, record: StepRecord) -> list[Cores]:
         """Cores of one layer with many rows in one step: Gram matrices of what is formed."""

@@ -14,8 +14,6 @@ Both are float64: a float32 Gram matrix loses the small half of a spectrum (erro
 the largest singular value), a float64 one made from float32 data keeps it to about 1e-8.
 """
 
-import math
-
 import numpy as np
 import torch
 
@@ -66,9 +64,9 @@ def solve_gram(matrices: torch.Tensor) -> torch.Tensor:
     """
     trace = _trace(matrices)
     if _all_finite(trace):
-        return _roots(matrices)
+        return torch.linalg.eigvalsh(matrices).flip(-1).clamp_min_(0).sqrt_()
     finite = torch.isfinite(trace)[..., None]
-    return torch.where(finite, _roots(torch.where(finite[..., None], matrices, 0.0)), torch.nan)
+    return torch.where(finite, solve_gram(torch.where(finite[..., None], matrices, 0.0)), torch.nan)
 
 
 def solve_pair(inputs: torch.Tensor, adjoints: torch.Tensor) -> torch.Tensor:
@@ -79,7 +77,7 @@ def solve_pair(inputs: torch.Tensor, adjoints: torch.Tensor) -> torch.Tensor:
     trace, other = _trace(inputs), _trace(adjoints)
     if _all_finite(trace) and _all_finite(other):
         return _roots_of_pair(inputs, trace, adjoints)
-    finite = torch.isfinite(trace + other)[..., None]
+    finite = (torch.isfinite(trace) & torch.isfinite(other))[..., None]
     inputs, adjoints = (torch.where(finite[..., None], matrices, 0.0) for matrices in (inputs, adjoints))
     return torch.where(finite, _roots_of_pair(inputs, _trace(inputs), adjoints), torch.nan)
 
@@ -93,11 +91,7 @@ def _roots_of_pair(inputs: torch.Tensor, trace: torch.Tensor, adjoints: torch.Te
         values, vectors = torch.linalg.eigh(inputs[bad])
         factor[bad] = vectors * values.clamp_min(0).sqrt()[..., None, :]
     # Only the lower triangle is read, so the rounding between the two halves does not matter.
-    return _roots(factor.mT @ (adjoints @ factor))
-
-
-def _roots(matrices: torch.Tensor) -> torch.Tensor:
-    return torch.linalg.eigvalsh(matrices).flip(-1).clamp_min_(0).sqrt_()
+    return solve_gram(factor.mT @ (adjoints @ factor))
 
 
 def _trace(matrices: torch.Tensor) -> torch.Tensor:
@@ -106,4 +100,4 @@ def _trace(matrices: torch.Tensor) -> torch.Tensor:
 
 
 def _all_finite(traces: torch.Tensor) -> bool:
-    return math.isfinite(traces.sum())
+    return bool(torch.isfinite(traces).all())

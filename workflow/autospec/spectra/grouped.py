@@ -3,7 +3,8 @@
 A weight's gradient is a sum over rows; summed group by group it costs the same arithmetic as summed
 at once, and the groups' gradients come for nothing. While a step is observed, a layer's forward
 pass is replaced by one that does so. The sum is the same up to rounding, in another order.
-Where a group's samples lie side by side in the batch, its rows are used where they are; else they are copied first.
+Where a group's samples lie side by side in the batch, linear and convolution layers use its rows where they are; else
+they are copied first.
 
 Indices: n samples, t rows a sample, p inputs, q outputs, g groups.
 """
@@ -125,15 +126,13 @@ class GroupedRNN(torch.autograd.Function):
     def backward(ctx, gradient, final):
         run, step, _ = ctx.run, ctx.step, ctx.saved_tensors
         run.backward(run.in_time(gradient), [final])
-        adjoints, samples, totals = run.input_adjoints, tuple(step.groups.values()), []
-        # Time first, as they lie in memory.
-        rows = [part.flatten(0, 1).mT for part in _divided(samples, adjoints.transpose(0, 1))]
-        for name, seen in zip(ctx.names, (run.inputs, run.previous), strict=True):
-            inputs = [part.flatten(0, 1) for part in _divided(samples, seen.transpose(0, 1))]
-            parts = [own @ met for own, met in zip(rows, inputs, strict=True)]
-            for group, part in zip(step.groups, parts, strict=True):
-                step.add(name, group, part)
-            totals.append(sum(parts))
+        adjoints, totals = run.input_adjoints, [None, None]
+        for group, samples in step.groups.items():
+            rows = _rows(samples, adjoints).mT
+            for position, inputs in enumerate((run.inputs, run.previous)):
+                part = rows @ _rows(samples, inputs)
+                step.add(ctx.names[position], group, part)
+                totals[position] = part if totals[position] is None else totals[position] + part
         into = run.in_time(adjoints @ run.weight_ih) if ctx.needs_input_grad[0] else None
         bias = adjoints.sum(dim=(0, 1)) if run.module.bias else None
         start = adjoints[:, 0] @ run.weight_hh if ctx.needs_input_grad[5] else None
@@ -164,6 +163,12 @@ class Merged(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gradient):
         return None, *_divided(ctx.samples, gradient)
+
+
+def _rows(samples, sequence):
+    """Rows of some samples of (n, t, p), time first, which is how adjoints lie in memory: (t n_g, p)."""
+    whole = sequence.transpose(0, 1)
+    return (whole[:, samples] if isinstance(samples, slice) else whole.index_select(1, samples)).flatten(0, 1)
 
 
 def _divided(samples, whole):

@@ -18,7 +18,7 @@ from autospec.spectra.decompose import singular_values
 from autospec.spectra.directions import Directions
 from autospec.spectra.gather import ALL, StepRecord
 from autospec.spectra.labelings import EpochLabelings
-from autospec.spectra.one_thread import OneThread
+from autospec.spectra.precision import full_precision
 from autospec.spectra.record import Record
 from autospec.spectra.solver import Epoch, Solver
 from autospec.spectra.step import Step, join_passes, secured_layers
@@ -212,6 +212,7 @@ class SpectralMonitor:
             self._take(step, labelings, accumulate)
         self.seconds["spectra"] += time.perf_counter() - begun - body
 
+    @full_precision()
     def _take(self, step: Step, labelings: torch.Tensor | None, accumulate: bool) -> None:
         seen, samples = self.capture.take(), len(step.groups)
         if samples not in self._bytes:
@@ -236,14 +237,14 @@ class SpectralMonitor:
         self._held, self._steps = [], self._steps + 1
         if labelings is not None:
             begun = time.perf_counter()
-            with OneThread():
-                self._labelings.add(layers, torch.as_tensor(labelings, dtype=torch.bool), step.sample_losses)
+            self._labelings.add(layers, torch.as_tensor(labelings, dtype=torch.bool), step.sample_losses)
             spent = time.perf_counter() - begun
             self.seconds["labelings"] += spent
             self.seconds["spectra"] -= spent
         counts = step.counts | ({ALL: len(step.groups)} if self.everyone else {})
         self.solver.add(StepRecord(layers, step.places, counts), calls, held)
 
+    @full_precision()
     def end_epoch(self) -> None:
         """Turn the running means into rows and begin the next epoch.
 
@@ -281,8 +282,7 @@ class SpectralMonitor:
         self.seconds["spectra"] += time.perf_counter() - begun
         if self._labelings.steps:
             begun = time.perf_counter()
-            with OneThread():
-                self._record.add("labelings", self._labelings.table(self.epoch, self._depths))
+            self._record.add("labelings", self._labelings.table(self.epoch, self._depths))
             self.seconds["labelings"] += time.perf_counter() - begun
         self.epoch += 1
         self._start_epoch()

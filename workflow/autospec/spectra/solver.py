@@ -13,7 +13,7 @@ from autospec.spectra.accumulate import RunningSpectrum
 from autospec.spectra.call import Call
 from autospec.spectra.cores import StepSolver
 from autospec.spectra.gather import Arrivals, Batch, Gatherer, StepRecord
-from autospec.spectra.one_thread import OneThread
+from autospec.spectra.precision import full_precision
 from autospec.spectra.stacks import Key
 
 # Steps are solved thirty-two at a time, sooner where they hold much memory or where a layer has so many rows
@@ -176,7 +176,7 @@ class Solver:
     def _take(self, number: int, batch: Batch, solver: StepSolver) -> None:
         solved, records = {}, []
         try:
-            with torch.no_grad(), OneThread():
+            with torch.no_grad(), full_precision():
                 solved = solver.solve(batch)
                 for other in self.others:
                     for record in batch.records:

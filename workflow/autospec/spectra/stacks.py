@@ -77,13 +77,11 @@ class Stack:
         The samples of each step, group by group.
     quantities : set of {"activation", "adjoint", "gradient"}
     workspace : Workspace
-    number : int
-        Tells this stack's memory in the workspace from that of others that are not solved yet.
     """
 
-    def __init__(self, stacked: Stacked, order: torch.Tensor, quantities: set[str], workspace: Workspace, number: int):
+    def __init__(self, stacked: Stacked, order: torch.Tensor, quantities: set[str], workspace: Workspace):
         self.layer, self.steps = stacked.kind.layer, stacked.steps
-        self.families, self.number, self._workspace = families(dict(stacked.kind.counts)), number, workspace
+        self.families, self._workspace = families(dict(stacked.kind.counts)), workspace
         self.seen = {side: array(memory) for side, memory in zip(("inputs", "adjoints"), stacked.memory, strict=False)}
         shape = self.seen["inputs"].shape
         self.samples, self.per_sample = shape[1], shape[2] if len(shape) == 4 else 1
@@ -98,14 +96,15 @@ class Stack:
         self._everyones_rows: set[str] = set()
 
     def cores(self) -> list[Cores]:
-        """What is to be solved."""
+        """What is to be solved, in memory of the workspace's until that is released."""
         most = self.samples * self.per_sample * max(self.widths.values())
         each = max(1, _BLOCK // most)
         for first in range(0, len(self.steps), each):
             part = slice(first, min(first + each, len(self.steps)))
             rows = {side: self._rows(side, part) for side in self.widths}
-            for family in self.families:
-                self._reduce(family, rows, part)
+            with np.errstate(all="ignore"):  # a training that diverges goes on
+                for family in self.families:
+                    self._reduce(family, rows, part)
         return [core for family in self.families for core in self._cores(family)]
 
     def _cores(self, family: Family):
@@ -178,6 +177,5 @@ class Stack:
     def _place(self, side: str, family: Family, wide: Array) -> Array:
         key = (side, *family.groups)
         if key not in self._kept:
-            shape = (len(self.steps), *wide.shape[1:3], wide.shape[2])
-            self._kept[key] = self._workspace.take(f"{side} {family.groups} {self.number}", shape, wide)
+            self._kept[key] = self._workspace.keep((len(self.steps), *wide.shape[1:3], wide.shape[2]), wide)
         return self._kept[key]
