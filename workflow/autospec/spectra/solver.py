@@ -16,10 +16,10 @@ from autospec.spectra.gather import Arrivals, Batch, Gatherer, StepRecord
 from autospec.spectra.precision import full_precision
 from autospec.spectra.stacks import Key
 
-# Steps are solved thirty-two at a time, sooner where they hold much memory or where a layer has so many rows
+# Steps are solved sixty-four at a time, sooner where they hold much memory or where a layer has so many rows
 # that its steps are computed one by one. The division depends on counts and sizes alone, so that the same run
 # gives the same bytes under any load.
-_STEPS = 32
+_STEPS = 64
 _STEPS_ONE_BY_ONE = 2
 _BYTES = 32 * 2**20
 _WAITING = 2
