@@ -8,6 +8,7 @@ import jinja2
 
 from autospec.report import words
 from autospec.tables import atomic_path
+from autospec.text import counted
 
 
 def write_page(output: str | Path, template: str | Path, script: str, **context) -> None:
@@ -34,6 +35,7 @@ def write_page(output: str | Path, template: str | Path, script: str, **context)
         lstrip_blocks=True,
     )
     environment.filters |= {"number": words.number, "p": words.p, "words": words.words, "interval": words.interval}
+    environment.globals["counted"] = counted
     code = (template.parent / script).read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
     page = environment.get_template(template.name).render(

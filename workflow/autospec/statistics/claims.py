@@ -249,7 +249,7 @@ def _generality(records):
                 n_of="trainings",
                 where=", ".join(name + mark for name, mark in data.items()),
                 simulated=simulated if done else None,
-                note=f"{count} training{'' if count == 1 else 's'}, {diverged} diverged"
+                note=f"{counted(count, 'training')}, {diverged} diverged"
                 + (f", {unlearned} learned nothing" if unlearned else ""),
             )
         )
