@@ -76,3 +76,93 @@ def test_a_list_of_labels_may_be_changed_between_two_steps():
         wanted[: len(values)] += values / 4
     monitor.end_epoch()
     np.testing.assert_allclose(spectra(monitor)[1, "", "gradient", "a"], wanted, atol=1e-6 * float(wanted[0]))
+
+
+def gradients_spectra(monitor, layer):
+    """The mean over the epoch's steps of each group's spectrum, float64."""
+    return {key[3]: values for key, values in spectra(monitor).items() if key[1:3] == (layer, "gradient")}
+
+
+@pytest.mark.parametrize("path", ["hooks", "fast"])
+def test_the_gradient_that_another_steps_graph_brings_is_not_this_steps(path):
+    """A state that is not detached: each backward pass goes through the graph of the step before again."""
+    torch.manual_seed(0)
+    layer, state = nn.Linear(4, 4, bias=False), torch.randn(6, 4)
+    monitor = SpectralMonitor(layer, path=path, background=False)
+    wanted, before = {"a": torch.zeros(4, dtype=torch.float64), "b": torch.zeros(4, dtype=torch.float64)}, None
+    for _ in range(5):
+        with monitor.observe("aabbbb"):
+            given = state
+            state = layer(given)
+            (state.square().sum() + (0.0 if before is None else before)).backward(retain_graph=True)
+        # The loss of this step's own output, by hand: the adjoint is 2 y, its inputs what it was given.
+        before = state.sum()
+        with torch.no_grad():
+            for group, rows in (("a", slice(0, 2)), ("b", slice(2, 6))):
+                own = (2 * state[rows]).double().mT @ given[rows].double()
+                values = torch.linalg.svdvals(own)
+                wanted[group][: len(values)] += values / 5
+    monitor.end_epoch()
+    found = gradients_spectra(monitor, "")
+    for group, values in wanted.items():
+        np.testing.assert_allclose(found[group], values, atol=1e-6 * float(values[0]))
+
+
+class Fork(nn.Module):
+    """Two layers side by side, of which the one called first has its gradient first."""
+
+    def __init__(self):
+        super().__init__()
+        self.early, self.late = nn.Linear(5, 3, bias=False), nn.Linear(5, 3, bias=False)
+
+    def forward(self, x):
+        late_input = x * 1.0
+        early = self.early(x)
+        return early, self.late(late_input)
+
+
+@pytest.mark.parametrize("path", ["hooks", "fast"])
+@pytest.mark.parametrize("passes", [1, 2])
+def test_gradients_may_come_in_any_order_and_in_several_passes(path, passes):
+    torch.manual_seed(0)
+    model = Fork()
+    monitor = SpectralMonitor(model, path=path, background=False)
+    wanted = {"early": torch.zeros(3, dtype=torch.float64), "late": torch.zeros(3, dtype=torch.float64)}
+    for step in range(6):
+        model.zero_grad()
+        with monitor.observe("aabbbb"):
+            early, late = model(torch.randn(6, 5))
+            if passes == 1:
+                (early.square().sum() + late.pow(3).sum()).backward()
+            else:
+                (early if step % 2 else late).square().sum().backward(retain_graph=True)
+                (late if step % 2 else early).square().sum().backward(retain_graph=True)
+                if step == 4:
+                    late.sum().backward()
+        for name in wanted:
+            wanted[name] += torch.linalg.svdvals(getattr(model, name).weight.grad.double()) / 6
+    monitor.end_epoch()
+    for name, values in wanted.items():
+        np.testing.assert_allclose(gradients_spectra(monitor, name)["all"], values, rtol=1e-5)
+
+
+@pytest.mark.parametrize("everyone", [True, False])
+def test_groups_may_be_of_another_size_in_every_step(everyone):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(9, 7, bias=False), nn.Tanh(), nn.Linear(7, 3, bias=False))
+    monitor = SpectralMonitor(model, path="fast", background=True, everyone=everyone)
+    random, wanted, steps = np.random.default_rng(0), {}, 70
+    for _ in range(steps):
+        labels = np.array(["a", "b", "c"])[random.integers(3, size=8)]
+        x, target = torch.randn(8, 9), torch.randn(8, 3)
+        with monitor.observe(labels):
+            (model(x) * target).sum().backward()
+        for group in np.unique(labels):
+            rows = np.flatnonzero(labels == group)
+            own = torch.autograd.grad((model(x[rows]) * target[rows]).sum(), [model[0].weight, model[2].weight])
+            for name, gradient in zip("02", own, strict=True):
+                wanted.setdefault((name, group), []).append(torch.linalg.svdvals(gradient.double()).numpy())
+    monitor.end_epoch()
+    monitor.close()
+    for (name, group), values in wanted.items():
+        np.testing.assert_allclose(gradients_spectra(monitor, name)[group], np.mean(values, axis=0), atol=2e-6)

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from autospec.spectra.arrivals import Arrivals
 from autospec.spectra.call import Call, NotObserved, add_gradient, copied, guarded, kept, tensors_in
 from autospec.spectra.factors import FormedFactors, SharedFactors, join_calls
-from autospec.spectra.gather import Arrivals
 from autospec.spectra.grouped import GroupedStep, Samples, grouped_forward
 from autospec.spectra.layers import kind_of
 from autospec.spectra.layers.kind import Kind
@@ -107,8 +107,6 @@ class Capture:
 
     def stop(self) -> None:
         """Take the hooks off."""
-        if self._arrivals is not None and not self._arrivals.complete:
-            self._arrivals.fail()
         for handle in self._handles:
             handle.remove()
         for module in self._replaced:
@@ -119,7 +117,7 @@ class Capture:
         """What the layers saw in this step."""
         calls, self._calls = self._calls, []
         if self._arrivals is not None:
-            calls = self._arrivals.calls + calls
+            calls = self._arrivals.calls() + calls
         groups = self.grouped.groups if any(call.formed for call in calls) else {}
         return Seen(calls, groups, self.grouped.gradients)
 
@@ -198,8 +196,9 @@ class Capture:
             return output
 
         def direct(x):
-            output = nn.functional.linear(x, module.weight, module.bias)
-            if not self._arrivals.take(layer, x, output):
+            weight = module.weight
+            output = nn.functional.linear(x, weight, module.bias)
+            if not self._arrivals.take(layer, weight, x, output):
                 after(module, (x,), {}, output)
             return output
 
@@ -221,7 +220,7 @@ class Capture:
         def hook(module, arguments, keywords, output, formed=False):
             if self._arrivals is not None:
                 if kind is Linear and not keywords and not formed:
-                    if self._arrivals.take(layer, arguments[0], output):
+                    if self._arrivals.take(layer, module.weight, arguments[0], output):
                         return
                 self._arrivals.fail()
             given = tensors_in((*arguments, *keywords.values()) if keywords else arguments)

@@ -50,13 +50,14 @@ class StepSolver:
         """
         solved: dict[Key, list] = {}
         self._forget()
-        orders: dict[tuple, torch.Tensor] = {}
-        for stacked in filter(lambda stacked: stacked.steps, batch.stacks.values()):
+        alike: dict[tuple, list] = {}
+        for stacked in batch.stacks.values():
             steps = tuple(stacked.steps)
-            if steps not in orders:
-                orders[steps] = torch.stack([batch.records[step].places for step in steps]).argsort(stable=True)
-            stack = Stack(stacked, orders[steps], set(self.quantities), self._workspace)
-            self._take(stack.cores(), solved)
+            if steps not in alike:
+                alike[steps] = _alike(batch.records, steps)
+            for held, counts, order in alike[steps]:
+                stack = Stack(stacked, held, counts, order, set(self.quantities), self._workspace)
+                self._take(stack.cores(), solved)
         for step, layer in batch.single:
             self._take(self._one_step(step, layer, batch.records[step]), solved)
         _solve(self._cores, solved)
@@ -102,6 +103,18 @@ class StepSolver:
             length = min(count, width)
             self._alike[key].append(Cores([layer], quantity, [group], [step], (core[None, None],), length, scale))
         return self._alike[key]
+
+
+def _alike(records: list[StepRecord], steps: tuple[int, ...]) -> list[tuple]:
+    """Places in `steps` of those in which the groups have the same sizes; these; the samples by group, (k, n)."""
+    held: dict[tuple, list[int]] = {}
+    for place, step in enumerate(steps):
+        held.setdefault(tuple(records[step].counts.items()), []).append(place)
+    found = []
+    for counts, places in held.items():
+        of_groups = torch.stack([records[steps[place]].labels.places for place in places])
+        found.append((places, dict(counts), of_groups.argsort(stable=True)))
+    return found
 
 
 def _joined(parts: list[Array]) -> torch.Tensor:

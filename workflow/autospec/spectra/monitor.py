@@ -191,11 +191,10 @@ class SpectralMonitor:
             self._take_update()
             self._before = {name: weight.clone() for name, weight in self.capture.weights().items()}
         step = self._last = Step(groups, loss_scale, self._last)
-        if ALL in step.counts:
+        if ALL in step.labels.groups:
             raise ValueError(f"a group is named {ALL!r}, which is the name of everyone together; rename it")
-        counts = step.counts | ({ALL: len(step.groups)} if self.everyone else {})
         alone = labelings is None and not accumulate and not self._held and loss_scale == 1.0
-        arrivals = self.solver.expect(step.places, counts) if alone else None
+        arrivals = self.solver.expect(len(step.labels)) if alone else None
         fast = functools.partial(step.samples, self._device) if alone and self.path == "fast" else None
         self.capture.start(fast, arrivals)
         began_body = time.perf_counter()
@@ -205,16 +204,16 @@ class SpectralMonitor:
         finally:
             self.capture.stop()
             body = time.perf_counter() - began_body
-        if arrivals is not None and arrivals.complete:
+        if arrivals is not None and arrivals.complete():
             self._steps += 1
-            self.solver.add_arrived(arrivals, self._bytes[len(step.groups)])
+            self.solver.add_arrived(arrivals, step.labels, self.everyone, self._bytes[len(step.labels)])
         else:
             self._take(step, labelings, accumulate)
         self.seconds["spectra"] += time.perf_counter() - begun - body
 
     @full_precision()
     def _take(self, step: Step, labelings: torch.Tensor | None, accumulate: bool) -> None:
-        seen, samples = self.capture.take(), len(step.groups)
+        seen, samples = self.capture.take(), len(step.labels)
         if samples not in self._bytes:
             self._bytes[samples] = seen.bytes
         with torch.no_grad():
@@ -232,7 +231,7 @@ class SpectralMonitor:
     def _add(self, step: Step, layers: dict, labelings: torch.Tensor | None, calls: list, held: int) -> None:
         """Add one step, of this pass and those that waited for it, to the epoch."""
         if self._held:
-            held += sum(self._bytes[len(waiting.groups)] for waiting, _, _ in self._held)
+            held += sum(self._bytes[len(waiting.labels)] for waiting, _, _ in self._held)
             step, layers, labelings = join_passes([*self._held, (step, layers, labelings)])
         self._held, self._steps = [], self._steps + 1
         if labelings is not None:
@@ -241,8 +240,7 @@ class SpectralMonitor:
             spent = time.perf_counter() - begun
             self.seconds["labelings"] += spent
             self.seconds["spectra"] -= spent
-        counts = step.counts | ({ALL: len(step.groups)} if self.everyone else {})
-        self.solver.add(StepRecord(layers, step.places, counts), calls, held)
+        self.solver.add(StepRecord(layers, step.labels, self.everyone), calls, held)
 
     @full_precision()
     def end_epoch(self) -> None:
@@ -259,7 +257,7 @@ class SpectralMonitor:
         if self._held:
             step, layers, labelings = self._held.pop()
             with torch.no_grad():
-                self._add(step, layers, labelings, [], self._bytes[len(step.groups)])
+                self._add(step, layers, labelings, [], self._bytes[len(step.labels)])
         if self._before:
             self._take_update()
         epoch = self.solver.finish()

@@ -10,9 +10,11 @@ import numpy as np
 import torch
 
 from autospec.spectra.accumulate import RunningSpectrum
+from autospec.spectra.arrivals import Arrivals
 from autospec.spectra.call import Call
 from autospec.spectra.cores import StepSolver
-from autospec.spectra.gather import Arrivals, Batch, Gatherer, StepRecord
+from autospec.spectra.gather import Batch, Gatherer, StepRecord
+from autospec.spectra.labels import Labels
 from autospec.spectra.precision import full_precision
 from autospec.spectra.stacks import Key
 
@@ -86,13 +88,13 @@ class Solver:
         self._gatherer.add(record, calls)
         self._count(held)
 
-    def expect(self, places: torch.Tensor, counts: dict[str, int]) -> Arrivals | None:
+    def expect(self, samples: int) -> Arrivals | None:
         """What takes all that a step brings, if it may look like the last one."""
-        return self._gatherer.expect(places, counts)
+        return self._gatherer.expect(samples)
 
-    def add_arrived(self, arrivals: Arrivals, held: int) -> None:
+    def add_arrived(self, arrivals: Arrivals, labels: Labels, everyone: bool, held: int) -> None:
         """Take a step of which all came as expected."""
-        self._gatherer.add_arrived(arrivals)
+        self._gatherer.add_arrived(arrivals, labels, everyone)
         self._count(held)
 
     def _count(self, held: int) -> None:
@@ -109,10 +111,11 @@ class Solver:
         Exception
             Whatever failed on the second thread.
         """
-        self._hand_over(last=True)
+        batch = self._hand_over(last=True)
         if self._queue is not None:
             self._help()
             self._queue.join()
+            self._gatherer.give_back(batch)
         self._gatherer.forget()
         self._raise_failure()
         epoch, self.epoch = self.epoch, Epoch()
@@ -126,7 +129,7 @@ class Solver:
             self._queue = None
             atexit.unregister(self.close)
 
-    def _hand_over(self, last: bool = False) -> None:
+    def _hand_over(self, last: bool = False) -> Batch:
         """Give a batch away to be solved; the last of an epoch in halves, one for each thread."""
         batch, self._bytes = self._gatherer.take(), 0
         self._raise_failure()
@@ -142,6 +145,7 @@ class Solver:
                     self._queue.put_nowait((number, part))
                 except queue.Full:
                     self._take(number, part, self._own)
+        return batch
 
     def _help(self) -> None:
         """Solve what waits in the queue, until nothing does; what else takes records takes them in order."""

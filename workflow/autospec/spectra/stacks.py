@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from autospec.spectra.decompose import self_product
-from autospec.spectra.gather import ALL, Stacked
+from autospec.spectra.factors import ALL
+from autospec.spectra.stacked import Stacked
 from autospec.spectra.workspace import Array, Workspace, array
 
 # Doubles of a layer's rows held at a time: few enough to stay near the core that works on them.
@@ -73,21 +74,33 @@ class Stack:
     Parameters
     ----------
     stacked : Stacked
+    held : list of int
+        Which of the steps that it holds: s of them.
+    counts : dict of str to int
+        The samples of each group in every one of these, and last those of ALL if wanted.
     order : Tensor of int, (s, n)
         The samples of each step, group by group.
     quantities : set of {"activation", "adjoint", "gradient"}
     workspace : Workspace
     """
 
-    def __init__(self, stacked: Stacked, order: torch.Tensor, quantities: set[str], workspace: Workspace):
-        self.layer, self.steps = stacked.kind.layer, stacked.steps
-        self.families, self._workspace = families(dict(stacked.kind.counts)), workspace
+    def __init__(
+        self,
+        stacked: Stacked,
+        held: list[int],
+        counts: dict[str, int],
+        order: torch.Tensor,
+        quantities: set[str],
+        workspace: Workspace,
+    ):
+        self.layer, self.steps = stacked.kind.layer, [stacked.steps[place] for place in held]
+        self.families, self._workspace = families(counts), workspace
         self.seen = {side: array(memory) for side, memory in zip(("inputs", "adjoints"), stacked.memory, strict=False)}
         shape = self.seen["inputs"].shape
         self.samples, self.per_sample = shape[1], shape[2] if len(shape) == 4 else 1
         self.widths = {side: memory.shape[-1] for side, memory in self.seen.items()}
         # Of the samples of all steps, one after another.
-        order = order + self.samples * torch.arange(len(order))[:, None]
+        order = order + self.samples * torch.tensor(held)[:, None]
         self.order = array(order.to(stacked.memory[0].device))
         self.quantities = quantities if "adjoints" in self.widths else quantities & {"activation"}
         if not stacked.kind.trained:
