@@ -14,6 +14,7 @@ import torch
 from autospec.spectra.decompose import gram, solve_gram, solve_pair
 from autospec.spectra.factors import group_gradients
 from autospec.spectra.gather import Batch, StepRecord
+from autospec.spectra.labels import Alike, alike
 from autospec.spectra.rows import group_grams
 from autospec.spectra.stacks import Cores, Key, Stack
 from autospec.spectra.workspace import Array, Workspace
@@ -50,13 +51,13 @@ class StepSolver:
         """
         solved: dict[Key, list] = {}
         self._forget()
-        alike: dict[tuple, list] = {}
+        parts: dict[tuple, list[Alike]] = {}
         for stacked in batch.stacks.values():
             steps = tuple(stacked.steps)
-            if steps not in alike:
-                alike[steps] = _alike(batch.records, steps)
-            for held, counts, order in alike[steps]:
-                stack = Stack(stacked, held, counts, order, set(self.quantities), self._workspace)
+            if steps and steps not in parts:
+                parts[steps] = alike([batch.records[step].labels for step in steps])
+            for part in parts.get(steps, []):
+                stack = Stack(stacked, part, batch.records[0].everyone, set(self.quantities), self._workspace)
                 self._take(stack.cores(), solved)
         for step, layer in batch.single:
             self._take(self._one_step(step, layer, batch.records[step]), solved)
@@ -103,18 +104,6 @@ class StepSolver:
             length = min(count, width)
             self._alike[key].append(Cores([layer], quantity, [group], [step], (core[None, None],), length, scale))
         return self._alike[key]
-
-
-def _alike(records: list[StepRecord], steps: tuple[int, ...]) -> list[tuple]:
-    """Places in `steps` of those in which the groups have the same sizes; these; the samples by group, (k, n)."""
-    held: dict[tuple, list[int]] = {}
-    for place, step in enumerate(steps):
-        held.setdefault(tuple(records[step].counts.items()), []).append(place)
-    found = []
-    for counts, places in held.items():
-        of_groups = torch.stack([records[steps[place]].labels.places for place in places])
-        found.append((places, dict(counts), of_groups.argsort(stable=True)))
-    return found
 
 
 def _joined(parts: list[Array]) -> torch.Tensor:

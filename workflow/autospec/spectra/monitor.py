@@ -18,6 +18,7 @@ from autospec.spectra.decompose import singular_values
 from autospec.spectra.directions import Directions
 from autospec.spectra.gather import ALL, StepRecord
 from autospec.spectra.labelings import EpochLabelings
+from autospec.spectra.labels import Numbers
 from autospec.spectra.precision import full_precision
 from autospec.spectra.record import Record
 from autospec.spectra.solver import Epoch, Solver
@@ -137,7 +138,7 @@ class SpectralMonitor:
         self._depths: dict[str, int] = {}
         self._before: dict[str, torch.Tensor] = {}
         self._held: list[tuple] = []
-        self._last: Step | None = None
+        self._numbers = Numbers()
         self._start_epoch()
 
     @property
@@ -190,9 +191,7 @@ class SpectralMonitor:
         if "update" in self.quantities and not self._held:
             self._take_update()
             self._before = {name: weight.clone() for name, weight in self.capture.weights().items()}
-        step = self._last = Step(groups, loss_scale, self._last)
-        if ALL in step.labels.groups:
-            raise ValueError(f"a group is named {ALL!r}, which is the name of everyone together; rename it")
+        step = Step(groups, self._numbers, loss_scale)
         alone = labelings is None and not accumulate and not self._held and loss_scale == 1.0
         arrivals = self.solver.expect(len(step.labels)) if alone else None
         fast = functools.partial(step.samples, self._device) if alone and self.path == "fast" else None

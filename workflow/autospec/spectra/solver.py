@@ -13,8 +13,9 @@ from autospec.spectra.accumulate import RunningSpectrum
 from autospec.spectra.arrivals import Arrivals
 from autospec.spectra.call import Call
 from autospec.spectra.cores import StepSolver
+from autospec.spectra.factors import ALL
 from autospec.spectra.gather import Batch, Gatherer, StepRecord
-from autospec.spectra.labels import Labels
+from autospec.spectra.labels import Labels, totals
 from autospec.spectra.precision import full_precision
 from autospec.spectra.stacks import Key
 
@@ -210,7 +211,8 @@ class Solver:
             if record.layers is not met:  # steps alike share theirs
                 met = record.layers
                 epoch.layers |= dict.fromkeys(met)
-            for group, samples in record.counts.items():
-                epoch.seen[group] += samples
             epoch.samples += record.samples
+        epoch.seen.update(totals([record.labels for record in records]))
+        if records and records[0].everyone:
+            epoch.seen[ALL] = epoch.samples
         epoch.steps += len(records)

@@ -14,6 +14,7 @@ import torch
 
 from autospec.spectra.decompose import self_product
 from autospec.spectra.factors import ALL
+from autospec.spectra.labels import Alike
 from autospec.spectra.stacked import Stacked
 from autospec.spectra.workspace import Array, Workspace, array
 
@@ -52,14 +53,14 @@ class Family:
         return slice(self.first, self.first + len(self.groups) * self.size)
 
 
-def families(counts: dict[str, int]) -> list[Family]:
+def families(counts: dict[str, int], everyone: bool) -> list[Family]:
     """Everyone, if wanted; then neighbouring groups of equal size together.
 
-    `counts` has the samples of each group, in the order in which they lie, and then those of ALL.
+    `counts` has the samples of each group, in the order in which they lie.
     """
-    found = [Family([ALL], 0, counts[ALL])] if ALL in counts else []
+    found = [Family([ALL], 0, sum(counts.values()))] if everyone else []
     first = 0
-    for size, groups in itertools.groupby((group for group in counts if group != ALL), key=counts.__getitem__):
+    for size, groups in itertools.groupby(counts, key=counts.__getitem__):
         found.append(Family(list(groups), first, size))
         first = found[-1].span.stop
     return found
@@ -74,12 +75,9 @@ class Stack:
     Parameters
     ----------
     stacked : Stacked
-    held : list of int
-        Which of the steps that it holds: s of them.
-    counts : dict of str to int
-        The samples of each group in every one of these, and last those of ALL if wanted.
-    order : Tensor of int, (s, n)
-        The samples of each step, group by group.
+    part : Alike
+        Which of the steps that it holds, s of them, with the sizes of their groups and the order of their samples.
+    everyone : bool
     quantities : set of {"activation", "adjoint", "gradient"}
     workspace : Workspace
     """
@@ -87,20 +85,19 @@ class Stack:
     def __init__(
         self,
         stacked: Stacked,
-        held: list[int],
-        counts: dict[str, int],
-        order: torch.Tensor,
+        part: Alike,
+        everyone: bool,
         quantities: set[str],
         workspace: Workspace,
     ):
-        self.layer, self.steps = stacked.kind.layer, [stacked.steps[place] for place in held]
-        self.families, self._workspace = families(counts), workspace
+        self.layer, self.steps = stacked.kind.layer, [stacked.steps[place] for place in part.places]
+        self.families, self._workspace = families(part.counts, everyone), workspace
         self.seen = {side: array(memory) for side, memory in zip(("inputs", "adjoints"), stacked.memory, strict=False)}
         shape = self.seen["inputs"].shape
         self.samples, self.per_sample = shape[1], shape[2] if len(shape) == 4 else 1
         self.widths = {side: memory.shape[-1] for side, memory in self.seen.items()}
         # Of the samples of all steps, one after another.
-        order = order + self.samples * torch.tensor(held)[:, None]
+        order = part.order + self.samples * torch.tensor(part.places)[:, None]
         self.order = array(order.to(stacked.memory[0].device))
         self.quantities = quantities if "adjoints" in self.widths else quantities & {"activation"}
         if not stacked.kind.trained:

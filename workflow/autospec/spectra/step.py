@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from autospec.spectra.factors import join_steps, secured
-from autospec.spectra.labels import Labels
+from autospec.spectra.labels import Labels, Numbers
 
 
 class Step:
@@ -15,9 +15,9 @@ class Step:
     ----------
     groups
         Of each sample: a sequence, array or tensor of labels.
+    numbers : Numbers
+        Of the groups met so far.
     loss_scale : float
-    last : Step, optional
-        The step before, for what follows from the same labels.
 
     Attributes
     ----------
@@ -25,10 +25,8 @@ class Step:
     sample_losses : Tensor, (n,), or None
     """
 
-    def __init__(self, groups: Sequence[str], loss_scale: float = 1.0, last: "Step | None" = None):
-        names = list(map(str, groups.tolist() if hasattr(groups, "tolist") else groups))
-        same = last is not None and last.labels.groups == names
-        self.labels: Labels = last.labels if same else Labels(names)
+    def __init__(self, groups: Sequence[str], numbers: Numbers, loss_scale: float = 1.0):
+        self.labels = Labels(map(str, groups.tolist() if hasattr(groups, "tolist") else groups), numbers)
         self.loss_scale = loss_scale
         self.sample_losses: torch.Tensor | None = None
 
@@ -63,7 +61,7 @@ def secured_layers(layers: dict[str, tuple]) -> dict[str, tuple]:
 def join_passes(held: list[tuple]) -> tuple:
     """Several backward passes before one optimiser's step: their samples, one after another."""
     steps, layers, labelings = zip(*held, strict=True)
-    joined = Step([group for step in steps for group in step.labels.groups])
+    joined = Step([group for step in steps for group in step.labels.groups], steps[0].labels.numbers)
     if all(step.sample_losses is not None for step in steps):
         joined.sample_losses = torch.cat([step.sample_losses for step in steps])
     masks = None
