@@ -147,22 +147,35 @@ def test_gradients_may_come_in_any_order_and_in_several_passes(path, passes):
 
 
 @pytest.mark.parametrize("everyone", [True, False])
-def test_groups_may_be_of_another_size_in_every_step(everyone):
+@pytest.mark.parametrize(("samples", "times"), [(8, 1), (24, 1), (5, 3)])
+@pytest.mark.parametrize("groups", ["abc", "ab"])
+def test_groups_may_be_of_another_size_in_every_step_and_missing_in_some(everyone, samples, times, groups):
+    """Against LAPACK, from each group's own rows: inputs, autograd's adjoints and their product."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(9, 7, bias=False), nn.Tanh(), nn.Linear(7, 3, bias=False))
-    monitor = SpectralMonitor(model, path="fast", background=True, everyone=everyone)
-    random, wanted, steps = np.random.default_rng(0), {}, 70
-    for _ in range(steps):
-        labels = np.array(["a", "b", "c"])[random.integers(3, size=8)]
-        x, target = torch.randn(8, 9), torch.randn(8, 3)
+    monitor = SpectralMonitor(model, path="fast", everyone=everyone)
+    random, wanted = np.random.default_rng(0), {}
+    for _ in range(70):
+        labels = np.array(list(groups))[random.integers(len(groups), size=samples)]
+        x, target = torch.randn(samples, times, 9).squeeze(1), torch.randn(samples, times, 3).squeeze(1)
         with monitor.observe(labels):
             (model(x) * target).sum().backward()
-        for group in np.unique(labels):
-            rows = np.flatnonzero(labels == group)
-            own = torch.autograd.grad((model(x[rows]) * target[rows]).sum(), [model[0].weight, model[2].weight])
-            for name, gradient in zip("02", own, strict=True):
-                wanted.setdefault((name, group), []).append(torch.linalg.svdvals(gradient.double()).numpy())
+        inner = model[0](x)
+        first = torch.autograd.grad((model[2](torch.tanh(inner)) * target).sum(), inner)[0]
+        seen = {"0": (x, first), "2": (torch.tanh(inner).detach(), target)}
+        for group in [*np.unique(labels), *(["all"] if everyone else [])]:
+            rows = np.flatnonzero(labels == group) if group != "all" else np.arange(samples)
+            for name, sides in seen.items():
+                a, d = (side[rows].flatten(0, -2).double() for side in sides)
+                values = {"activation": a / len(a) ** 0.5, "adjoint": d, "gradient": d.mT @ a}
+                for quantity, matrix in values.items():
+                    wanted.setdefault((name, quantity, group), []).append(torch.linalg.svdvals(matrix).numpy())
     monitor.end_epoch()
     monitor.close()
-    for (name, group), values in wanted.items():
-        np.testing.assert_allclose(gradients_spectra(monitor, name)[group], np.mean(values, axis=0), atol=2e-6)
+    found = {key[1:]: values for key, values in spectra(monitor).items()}
+    assert found.keys() == wanted.keys()
+    for key, steps in wanted.items():
+        length = max(map(len, steps))
+        mean = np.mean([np.pad(values, (0, length - len(values))) for values in steps], axis=0)
+        assert len(found[key]) == length, key
+        np.testing.assert_allclose(found[key], mean, atol=1e-6 * mean[0], err_msg=str(key))

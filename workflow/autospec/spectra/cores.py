@@ -14,7 +14,7 @@ import torch
 from autospec.spectra.decompose import gram, solve_gram, solve_pair
 from autospec.spectra.factors import group_gradients
 from autospec.spectra.gather import Batch, StepRecord
-from autospec.spectra.labels import Alike, alike
+from autospec.spectra.labels import Layout
 from autospec.spectra.rows import group_grams
 from autospec.spectra.stacks import Cores, Key, Stack
 from autospec.spectra.workspace import Array, Workspace
@@ -51,14 +51,14 @@ class StepSolver:
         """
         solved: dict[Key, list] = {}
         self._forget()
-        parts: dict[tuple, list[Alike]] = {}
-        for stacked in batch.stacks.values():
+        layouts: dict[tuple, Layout] = {}
+        for stacked in filter(lambda stacked: stacked.steps, batch.stacks.values()):
             steps = tuple(stacked.steps)
-            if steps and steps not in parts:
-                parts[steps] = alike([batch.records[step].labels for step in steps])
-            for part in parts.get(steps, []):
-                stack = Stack(stacked, part, batch.records[0].everyone, set(self.quantities), self._workspace)
-                self._take(stack.cores(), solved)
+            if steps not in layouts:
+                layouts[steps] = Layout([batch.records[step].labels for step in steps])
+            everyone = batch.records[0].everyone
+            stack = Stack(stacked, layouts[steps], everyone, set(self.quantities), self._workspace)
+            self._take(stack.cores(), solved)
         for step, layer in batch.single:
             self._take(self._one_step(step, layer, batch.records[step]), solved)
         _solve(self._cores, solved)
@@ -133,9 +133,23 @@ def _solve(cores: list[Cores], solved: dict[Key, list]) -> None:
             part = values[position : position + count, : core.length] * core.scale
             if part.shape[1] < core.length:
                 part = np.pad(part, ((0, 0), (0, core.length - part.shape[1])))
+            if core.rows is not None:
+                _without_filling(part, core)
             part[np.isnan(part).any(axis=1)] = np.nan
             position += count
             for number, group in enumerate(core.groups):
+                mine, steps = part[number :: len(core.groups)], core.steps
+                if core.rows is not None:
+                    there, most = np.flatnonzero(core.rows[:, number]), core.rows[:, number].max()
+                    mine, steps = mine[there], [steps[place] for place in there]
+                    mine = mine if core.quantity == "gradient" else mine[:, :most]
                 for layer in core.layers:
-                    key = (layer, core.quantity, group)
-                    solved.setdefault(key, []).append((core.steps, part[number :: len(core.groups)]))
+                    solved.setdefault((layer, core.quantity, group), []).append((steps, mine))
+
+
+def _without_filling(values: np.ndarray, core: Cores) -> None:
+    """A group of fewer rows than there was room for has as many singular values, and others that are zero."""
+    rows = core.rows.reshape(-1, 1)
+    values *= np.where(np.arange(values.shape[1]) < rows, 1.0, 0.0)
+    if core.quantity == "activation":
+        values /= np.sqrt(np.maximum(rows, 1))

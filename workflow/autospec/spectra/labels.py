@@ -1,7 +1,6 @@
 """The group of each sample of a batch."""
 
 import array
-import dataclasses
 import functools
 from collections.abc import Iterable, Sequence
 
@@ -55,52 +54,66 @@ class Labels:
     @functools.cached_property
     def counts(self) -> dict[str, int]:
         """Samples of each group, the smallest first, so that those of equal size are neighbours."""
-        (part,) = alike([self])
-        return part.counts
+        layout = Layout([self])
+        return dict(zip(layout.groups, layout.room, strict=True))
 
     @functools.cached_property
     def samples(self) -> dict[str, torch.Tensor]:
         """Samples of each group: (n_g,) int."""
-        (part,) = alike([self])
-        return dict(zip(part.counts, part.order[0].split(list(part.counts.values())), strict=True))
+        layout = Layout([self])
+        return dict(zip(layout.groups, torch.from_numpy(layout.order[0]).split(layout.room), strict=True))
 
 
-@dataclasses.dataclass
-class Alike:
-    """Steps in which the groups have the same sizes.
+class Layout:
+    """The samples of several steps, group by group, all steps in the same way.
+
+    Where a group has not the same size in every step, each has room for the largest of all; what is left over is
+    filled, so that steps can still be computed together.
+
+    Parameters
+    ----------
+    labels : sequence of Labels
+        Of s steps of n samples each.
 
     Attributes
     ----------
-    places : list of int
-        Which they are of the steps asked about: k of them.
-    counts : dict of str to int
-        Samples of each group, the smallest first, so that those of equal size are neighbours.
-    order : Tensor of int, (k, n)
-        The samples, group by group.
+    groups : list of str
+        The smallest first, so that those of equal size are neighbours.
+    room : list of int
+        For each group.
+    sizes : ndarray of int, (s, g)
+        Samples of each group in each step.
+    order : ndarray of int, (s, m)
+        The samples, group by group; n where there is none.
+    filled : bool
+        Whether there is room left over.
     """
 
-    places: list[int]
-    counts: dict[str, int]
-    order: torch.Tensor
-
-
-def alike(labels: Sequence[Labels]) -> list[Alike]:
-    """Divide steps of n samples each into those in which the groups have the same sizes."""
-    names = list(labels[0].numbers)
-    coded = np.frombuffer(b"".join([label.coded for label in labels]), dtype=np.intc).reshape(len(labels), -1)
-    shifted = coded + len(names) * np.arange(len(labels))[:, None]
-    sizes = np.bincount(shifted.ravel(), minlength=len(labels) * len(names)).reshape(len(labels), -1)
-    places: dict[tuple[int, ...], list[int]] = {}
-    for place, row in enumerate(sizes.tolist()):
-        places.setdefault(tuple(row), []).append(place)
-    found = []
-    for row, here in places.items():
-        there = sorted((size, name, number) for number, (size, name) in enumerate(zip(row, names, strict=True)) if size)
+    def __init__(self, labels: Sequence[Labels]):
+        names, steps, samples = list(labels[0].numbers), len(labels), len(labels[0])
+        coded = np.frombuffer(b"".join([label.coded for label in labels]), dtype=np.intc).reshape(steps, samples)
+        shifted = coded + len(names) * np.arange(steps)[:, None]
+        sizes = np.bincount(shifted.ravel(), minlength=steps * len(names)).reshape(steps, -1)
+        most = sizes.max(axis=0)
+        there = sorted((size, names[number], number) for number, size in enumerate(most.tolist()) if size)
+        numbers = [number for *_, number in there]
+        self.groups, self.sizes = [name for _, name, _ in there], sizes[:, numbers]
         rank = np.zeros(len(names), dtype=np.int16)
-        rank[[number for *_, number in there]] = np.arange(len(there))
-        order = np.argsort(rank[coded[here]], axis=1, kind="stable")
-        found.append(Alike(here, {name: size for size, name, _ in there}, torch.from_numpy(order)))
-    return found
+        rank[numbers] = np.arange(len(numbers))
+        ranked = rank[coded]
+        by_group = np.argsort(ranked, axis=1, kind="stable")
+        self.filled = not (sizes == sizes[0]).all()
+        self.room = most[numbers].tolist()
+        if not self.filled:
+            self.order = by_group
+            return
+        self.room = [max(self.room)] * len(self.room)
+        # Where each sample goes: to the place of its group, and there behind those of it that come before.
+        firsts = np.cumsum(self.sizes, axis=1) - self.sizes
+        sorted_ranks = np.take_along_axis(ranked, by_group, axis=1)
+        within = np.arange(samples) - np.take_along_axis(firsts, sorted_ranks, axis=1)
+        self.order = np.full((steps, sum(self.room)), samples)
+        np.put_along_axis(self.order, sorted_ranks.astype(np.intp) * self.room[0] + within, by_group, axis=1)
 
 
 def totals(labels: Sequence[Labels]) -> dict[str, int]:
