@@ -117,6 +117,7 @@ def main() -> None:
 
     parts = {
         "monitor": f"{machine()} `python {command}`, {minutes:.0f} minutes.\n\n{table(HEADER, rows('monitor'))}",
+        "unequal": table(*unequal(cases, options.models, repeats, seconds)),
         "labelings": table(*labelings(cases["mlp-table"], 20 if options.quick else 200, repeats)),
         "shares": table(SHARES, rows("shares")),
         "floors": table(*floors({model: cases[model] for model in options.models})),
@@ -241,6 +242,35 @@ def interval(values: list[float]) -> tuple[float, float]:
     while 2 * sum(math.comb(n, heads) for heads in range(k + 1)) / 2**n <= 0.1:
         k += 1
     return values[k - 1], values[-k]
+
+
+def unequal(cases: dict, models: list[str], repeats: int, seconds: float) -> tuple[tuple, list[tuple]]:
+    """Header and rows: perceptrons by the fast path, with groups of equal size and with groups as chance deals them."""
+    rows = []
+    for name in [model for model in models if model.startswith("mlp")]:
+        case, random = cases[name], np.random.default_rng(1)
+        torch.manual_seed(0)
+        model, equal = case.build(), case.batches(64)
+        drawn = [
+            (x, y, [str(group) for group in random.integers(case.groups, size=case.batch)]) for x, y, _ in equal
+        ]
+        runs = {
+            "plain": (Plain(model), equal),
+            "equal": (Monitor(model, path="fast"), equal),
+            "drawn": (Monitor(model, path="fast"), drawn),
+        }
+        costs: dict[str, list] = {way: [] for way in runs}
+        steps = max(4, min(400, round(seconds / runs["plain"][0].epoch(equal, 8).wall))) if seconds else 2
+        for repeat in range(repeats + 1):
+            for way, (run, batches) in runs.items():
+                gc.collect()
+                cost = run.epoch(batches, steps)
+                if repeat:  # the first is for warming up
+                    costs[way].append(cost)
+        for run, _ in runs.values():
+            run.close()
+        rows.append((name, *(_ratios(costs[way], costs["plain"])[0] for way in ("equal", "drawn"))))
+    return ("model", "groups of equal size", "each sample's group drawn at random"), rows
 
 
 def labelings(case: Case, count: int, repeats: int) -> tuple[tuple, list[tuple]]:
