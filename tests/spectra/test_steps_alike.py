@@ -1,10 +1,14 @@
 """Steps that look like the one before, which are copied at once, and batches of them that are solved in halves."""
 
+import gc
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from autospec.spectra.arrivals import Arrivals
+from autospec.spectra.labels import Labels, Numbers, layouts
 from autospec.spectra.monitor import SpectralMonitor
 
 
@@ -108,46 +112,128 @@ def test_the_gradient_that_another_steps_graph_brings_is_not_this_steps(path):
         np.testing.assert_allclose(found[group], values, atol=1e-6 * float(values[0]))
 
 
-class Fork(nn.Module):
-    """Two layers side by side, of which the one called first has its gradient first."""
+class Heads(nn.Module):
+    """Two layers side by side, whose gradients may come in either order."""
 
     def __init__(self):
         super().__init__()
-        self.early, self.late = nn.Linear(5, 3, bias=False), nn.Linear(5, 3, bias=False)
+        self.one, self.other = nn.Linear(5, 3, bias=False), nn.Linear(5, 3, bias=False)
 
     def forward(self, x):
-        late_input = x * 1.0
-        early = self.early(x)
-        return early, self.late(late_input)
+        return self.one(x), self.other(x)
 
 
 @pytest.mark.parametrize("path", ["hooks", "fast"])
-@pytest.mark.parametrize("passes", [1, 2])
-def test_gradients_may_come_in_any_order_and_in_several_passes(path, passes):
+@pytest.mark.parametrize("order", ["together", "one first", "other first", "three passes", "one alone"])
+def test_gradients_may_come_in_any_order_and_the_batch_be_written_over_thereafter(path, order):
     torch.manual_seed(0)
-    model = Fork()
+    model, buffer, steps = Heads(), torch.empty(6, 5), 6
     monitor = SpectralMonitor(model, path=path, background=False)
-    wanted = {"early": torch.zeros(3, dtype=torch.float64), "late": torch.zeros(3, dtype=torch.float64)}
-    for step in range(6):
+    wanted = {"one": torch.zeros(3, dtype=torch.float64), "other": torch.zeros(3, dtype=torch.float64)}
+    for step in range(steps):
         model.zero_grad()
         with monitor.observe("aabbbb"):
-            early, late = model(torch.randn(6, 5))
-            if passes == 1:
-                (early.square().sum() + late.pow(3).sum()).backward()
+            buffer.copy_(torch.randn(6, 5))
+            losses = [head.square().sum() for head in model(buffer)]
+            if order == "together":
+                sum(losses).backward()
+            elif order == "one alone" and step == 4:
+                losses[0].backward()
             else:
-                (early if step % 2 else late).square().sum().backward(retain_graph=True)
-                (late if step % 2 else early).square().sum().backward(retain_graph=True)
-                if step == 4:
-                    late.sum().backward()
-        for name in wanted:
-            wanted[name] += torch.linalg.svdvals(getattr(model, name).weight.grad.double()) / 6
+                for loss in losses if order == "one first" else reversed(losses):
+                    loss.backward(retain_graph=True)
+                if order == "three passes":
+                    losses[0].backward()
+            buffer.fill_(7.0)
+        for name, total in wanted.items():
+            gradient = getattr(model, name).weight.grad
+            total += 0 if gradient is None else torch.linalg.svdvals(gradient.double())
     monitor.end_epoch()
-    for name, values in wanted.items():
-        np.testing.assert_allclose(gradients_spectra(monitor, name)["all"], values, rtol=1e-5)
+    for name, total in wanted.items():
+        seen = steps - (order == "one alone" and name == "other")
+        np.testing.assert_allclose(gradients_spectra(monitor, name)["all"], total / seen, rtol=1e-5)
+
+
+@pytest.mark.parametrize("path", ["hooks", "fast"])
+@pytest.mark.parametrize("order", ["together", "one first", "other first"])
+def test_a_step_like_the_one_before_is_taken_as_one(path, order, monkeypatch):
+    taken, complete = [], Arrivals.complete
+
+    def noted(arrivals):
+        taken.append(complete(arrivals))
+        return taken[-1]
+
+    monkeypatch.setattr(Arrivals, "complete", noted)
+    torch.manual_seed(0)
+    model = Heads()
+    monitor = SpectralMonitor(model, path=path, background=False)
+    for step in range(6):
+        with monitor.observe("aabbbb" if step % 2 else "abbbbb"):
+            losses = [head.square().sum() for head in model(torch.randn(6, 5))]
+            if order == "together":
+                sum(losses).backward()
+            else:
+                for loss in losses if order == "one first" else reversed(losses):
+                    loss.backward()
+    assert taken == [True] * 5
+
+
+@pytest.mark.parametrize("path", ["hooks", "fast"])
+def test_mixed_precision_and_an_input_that_is_changed_in_place(path):
+    torch.manual_seed(0)
+    norm, layer, wanted = nn.LayerNorm(4), nn.Linear(4, 4, bias=False), torch.zeros(4, dtype=torch.float64)
+    model = nn.ModuleList([norm, layer])
+    monitor = SpectralMonitor(model, path=path, background=False)
+    for _ in range(4):
+        layer.zero_grad()
+        with monitor.observe("aabbbb"), torch.autocast("cpu", torch.bfloat16):
+            hidden = norm(torch.randn(6, 4))
+            hidden += layer(hidden)
+            hidden.square().sum().backward()
+        wanted += torch.linalg.svdvals(layer.weight.grad.double()) / 4
+    monitor.end_epoch()
+    # To the precision of bfloat16.
+    np.testing.assert_allclose(gradients_spectra(monitor, "1")["all"], wanted, atol=0.005 * float(wanted[0]))
+
+
+def test_a_step_that_fails_leaves_nothing_behind_and_nothing_in_the_next_one():
+    torch.manual_seed(0)
+    layer, adjoint = nn.Linear(4, 4, bias=False), torch.randn(6, 4)
+    monitor = SpectralMonitor(layer, background=False)
+    wanted, state = [], None
+    for step in range(6):
+        x = torch.randn(6, 4)
+        try:
+            with monitor.observe("aabbbb"):
+                output = layer(x)
+                if step == 3:
+                    state = output.sum()
+                    raise KeyError("the caller's own")
+                loss = (output * adjoint).sum()
+                (loss if state is None or step != 4 else loss + state).backward()
+        except KeyError:
+            continue
+        wanted.append(torch.linalg.svdvals(adjoint.double().mT @ x.double()).numpy())
+    del state, output, loss
+    gc.collect()
+    assert sum(type(thing) is Arrivals for thing in gc.get_objects()) <= 1
+    monitor.end_epoch()
+    np.testing.assert_allclose(gradients_spectra(monitor, "")["all"], np.mean(wanted, axis=0), atol=1e-6 * wanted[0][0])
+
+
+def test_many_small_groups_beside_a_large_one_take_no_room_for_as_large_ones():
+    """Room for groups as large as the largest would be 60 times the samples, and its square as a Gram matrix."""
+    random = np.random.default_rng(0)
+    numbers, steps = Numbers(), []
+    for _ in range(8):
+        steps.append(Labels([*["large"] * 100, *(f"g{group}" for group in random.integers(60, size=28))], numbers))
+    for layout in layouts(steps):
+        assert layout.order.shape[1] <= 2 * 128
+    assert sorted(place for layout in layouts(steps) for place in layout.places) == list(range(8))
 
 
 @pytest.mark.parametrize("everyone", [True, False])
-@pytest.mark.parametrize(("samples", "times"), [(8, 1), (24, 1), (5, 3)])
+@pytest.mark.parametrize(("samples", "times"), [(8, 1), (24, 1), (5, 3), (3, 1)])
 @pytest.mark.parametrize("groups", ["abc", "ab"])
 def test_groups_may_be_of_another_size_in_every_step_and_missing_in_some(everyone, samples, times, groups):
     """Against LAPACK, from each group's own rows: inputs, autograd's adjoints and their product."""

@@ -19,11 +19,9 @@ class RunningSpectrum:
         """Take the spectra of k steps, (k, r)."""
         count, length = values.shape
         if length > len(self.mean):
-            missing = length - len(self.mean)
-            # r zeros in each of the earlier steps leave both moments at zero.
-            self.mean, self.squares = np.pad(self.mean, (0, missing)), np.pad(self.squares, (0, missing))
+            self.mean, self.squares = _lengthened(self.mean, length), _lengthened(self.squares, length)
         elif length < len(self.mean):
-            values = np.pad(values, ((0, 0), (0, len(self.mean) - length)))
+            values = _lengthened(values, len(self.mean))
         mean = values.mean(axis=0)
         difference, total = mean - self.mean, self.steps + count
         self.squares = self.squares + ((values - mean) ** 2).sum(axis=0) + difference**2 * (self.steps * count / total)
@@ -33,3 +31,10 @@ class RunningSpectrum:
     def deviation(self) -> np.ndarray:
         """Standard deviation over the steps (n in the denominator), (r,)."""
         return np.sqrt(self.squares / max(self.steps, 1))
+
+
+def _lengthened(spectra: np.ndarray, length: int) -> np.ndarray:
+    """Spectra (..., r) with zeros behind; one that is not finite is so throughout."""
+    missing = length - spectra.shape[-1]
+    behind = np.where(np.isnan(spectra).any(axis=-1, keepdims=True), np.nan, 0.0)
+    return np.concatenate([spectra, np.repeat(behind, missing, axis=-1)], axis=-1)

@@ -9,7 +9,7 @@ import functools
 
 import torch
 
-from autospec.spectra.call import Call, add_gradient, copied
+from autospec.spectra.call import Call, add_gradient
 from autospec.spectra.stacked import Kind, Stacked, kind_of
 
 
@@ -26,20 +26,12 @@ class Pattern:
     samples : int
     stacks : list of Stacked
         Where what comes is put; none until the gatherer gives them.
-    in_order : bool
-        Whether the gradient of the first call's output is the last to come.
     """
 
     layers: dict[str, tuple]
     kinds: list[Kind]
     samples: int
     stacks: list[Stacked] = dataclasses.field(default_factory=list)
-    in_order: bool = True
-
-    @functools.cached_property
-    def sides(self) -> list[tuple]:
-        """Shape, type and device of every call's inputs and adjoints."""
-        return [side for kind in self.kinds for side in kind.sides]
 
 
 class Arrivals:
@@ -55,64 +47,73 @@ class Arrivals:
 
         `layer` has a `name`, its `module`, and whether it is `batch_first`.
         """
-        position, kinds = len(self._seen), self.pattern.kinds
-        if self._failed or position == len(kinds) or not output.requires_grad:
+        position, pattern = len(self._seen), self.pattern
+        if self._failed or position == len(pattern.kinds) or not output.requires_grad:
             self._failed = True
             return False
-        kind = kinds[position]
-        if kind.layer != layer.name or kind.trained != weight.requires_grad:
+        kind = pattern.kinds[position]
+        # Under mixed precision the output's type is another, and the inputs that autograd keeps are a copy.
+        sides = kind_of(inputs), kind_of(output)
+        if kind.layer != layer.name or kind.trained != weight.requires_grad or sides != kind.sides:
             self._failed = True
             return False
+        # Autograd keeps what it computed for a trained layer, and refuses a backward pass after a change of it in
+        # place. All else is the caller's own, who may write into it.
+        base = inputs if inputs._base is None else inputs._base
+        held = kind.trained and not base.is_leaf
+        if not held:
+            inputs = pattern.stacks[position].next[0].copy_(inputs.detach())
         # What the graph of another step brings, should it be gone through again, comes to that step's own list.
         gradients: list[torch.Tensor] = []
-        watched = position == 0 or not self.pattern.in_order
-        output.register_hook(functools.partial(self._watch, gradients) if watched else gradients.append)
-        # Autograd keeps a trained layer's inputs, and refuses a backward pass after a change of them in place.
-        self._seen.append((layer, inputs if kind.trained else copied(inputs), gradients))
+        output.register_hook(functools.partial(self._watch, gradients))
+        self._seen.append((layer, inputs, held, gradients))
         return True
 
     def fail(self) -> None:
         """Expect nothing any more."""
         self._failed = True
 
+    def abandon(self) -> None:
+        """Forget the step: its graph, and that of steps which come from it, has nothing to bring here."""
+        self._failed, self._seen = True, []
+
     def _watch(self, gradients: list[torch.Tensor], gradient: torch.Tensor) -> None:
         gradients.append(gradient)
-        if self._copied or self._failed or len(self._seen) < len(self.pattern.kinds):
+        if self._copied or self._failed:
             self._failed = True
-        elif all([len(arrived) == 1 for *_, arrived in self._seen]):
+        elif len(self._seen) == len(self.pattern.kinds) and all([len(arrived) == 1 for *_, arrived in self._seen]):
             self._copy()
 
     def _copy(self) -> None:
-        rows, memory = [], []
-        for stack, (_, inputs, gradients) in zip(self.pattern.stacks, self._seen, strict=True):
-            rows += inputs, gradients[0]
-            memory += stack.next
         # With a graph of the backward pass itself the caller may go through it again.
-        if torch.is_grad_enabled() or list(map(kind_of, rows)) != self.pattern.sides:
+        if torch.is_grad_enabled():
             self._failed = True
             return
+        rows, memory = [], []
+        for stack, (_, inputs, held, gradients) in zip(self.pattern.stacks, self._seen, strict=True):
+            places = stack.next
+            if held:
+                rows.append(inputs)
+                memory.append(places[0])
+            rows.append(gradients[0])
+            memory.append(places[1])
         torch._foreach_copy_(memory, rows)
         for *_, gradients in self._seen:
             gradients.clear()
-        self._seen = [(layer, None, gradients) for layer, _, gradients in self._seen]
+        self._seen = [(layer, None, False, gradients) for layer, *_, gradients in self._seen]
         self._copied = True
 
     def complete(self) -> bool:
         """Whether, now that the step is over, all came that was expected, and nothing else."""
-        if self._copied and not self._failed:
-            return not any([gradients for *_, gradients in self._seen])
-        if not self._failed and len(self._seen) == len(self.pattern.kinds):
-            self.pattern.in_order = False
-        return False
+        return self._copied and not self._failed and not any([gradients for *_, gradients in self._seen])
 
     def calls(self) -> list[Call]:
         """What came, as if nothing had been expected."""
         result = []
-        for position, (layer, inputs, gradients) in enumerate(self._seen):
-            if self._copied:
-                inputs, first = (side.clone() for side in self.pattern.stacks[position].next)
-                gradients = [first, *gradients]
-            total = functools.reduce(add_gradient, gradients, None)
-            result.append(Call(layer.name, layer.module, (inputs.detach(),), [total], layer.batch_first))
+        for position, (layer, inputs, held, gradients) in enumerate(self._seen):
+            places = self.pattern.stacks[position].next
+            inputs = inputs.detach() if held else places[0].clone()
+            total = functools.reduce(add_gradient, [places[1].clone(), *gradients] if self._copied else gradients, None)
+            result.append(Call(layer.name, layer.module, (inputs,), [total], layer.batch_first))
         self._seen = []
         return result

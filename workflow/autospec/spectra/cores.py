@@ -14,7 +14,7 @@ import torch
 from autospec.spectra.decompose import gram, solve_gram, solve_pair
 from autospec.spectra.factors import group_gradients
 from autospec.spectra.gather import Batch, StepRecord
-from autospec.spectra.labels import Layout
+from autospec.spectra.labels import Layout, layouts
 from autospec.spectra.rows import group_grams
 from autospec.spectra.stacks import Cores, Key, Stack
 from autospec.spectra.workspace import Array, Workspace
@@ -51,14 +51,15 @@ class StepSolver:
         """
         solved: dict[Key, list] = {}
         self._forget()
-        layouts: dict[tuple, Layout] = {}
+        parts: dict[tuple, list[Layout]] = {}
         for stacked in filter(lambda stacked: stacked.steps, batch.stacks.values()):
             steps = tuple(stacked.steps)
-            if steps not in layouts:
-                layouts[steps] = Layout([batch.records[step].labels for step in steps])
-            everyone = batch.records[0].everyone
-            stack = Stack(stacked, layouts[steps], everyone, set(self.quantities), self._workspace)
-            self._take(stack.cores(), solved)
+            if steps not in parts:
+                parts[steps] = layouts([batch.records[step].labels for step in steps])
+            for layout in parts[steps]:
+                everyone = batch.records[0].everyone
+                stack = Stack(stacked, layout, everyone, set(self.quantities), self._workspace)
+                self._take(stack.cores(), solved)
         for step, layer in batch.single:
             self._take(self._one_step(step, layer, batch.records[step]), solved)
         _solve(self._cores, solved)

@@ -91,6 +91,7 @@ class Gatherer:
     def __init__(self, steps: int, keep_rows: bool):
         self.steps, self.keep_rows = steps, keep_rows
         self.batch = Batch()
+        self._used: set[Kind] = set()
         self._pattern: Pattern | None = None
         self._free: dict[Kind, list[Stacked]] = collections.defaultdict(list)
 
@@ -148,10 +149,9 @@ class Gatherer:
             self._free[kind].append(stack)
 
     def forget(self) -> None:
-        """Let memory go that steps like the last one do not use, and expect nothing."""
-        kinds = self._pattern.kinds if self._pattern is not None else []
-        self._free = collections.defaultdict(list, {kind: self._free[kind] for kind in kinds})
-        self._pattern = None
+        """Let memory go that no step since the last time needed, and expect nothing."""
+        self._free = collections.defaultdict(list, {kind: self._free[kind] for kind in self._used})
+        self._used, self._pattern = set(), None
 
     def _stack(self, kind: Kind) -> Stacked:
         """Where steps of a kind go in the batch that is being filled."""
@@ -159,6 +159,7 @@ class Gatherer:
         if stack is None:
             stack = self._free[kind].pop() if self._free[kind] else Stacked(kind, self.steps)
             self.batch.stacks[kind] = stack
+            self._used.add(kind)
         return stack
 
 

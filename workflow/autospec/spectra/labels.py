@@ -9,6 +9,9 @@ import torch
 
 from autospec.spectra.factors import ALL
 
+# Rows that a layout may have for each sample, those that only fill it counted.
+_ROOM = 2
+
 
 class Numbers(dict[str, int]):
     """A number for each group's name, in the order in which they first appear."""
@@ -54,13 +57,13 @@ class Labels:
     @functools.cached_property
     def counts(self) -> dict[str, int]:
         """Samples of each group, the smallest first, so that those of equal size are neighbours."""
-        layout = Layout([self])
+        (layout,) = layouts([self])
         return dict(zip(layout.groups, layout.room, strict=True))
 
     @functools.cached_property
     def samples(self) -> dict[str, torch.Tensor]:
         """Samples of each group: (n_g,) int."""
-        layout = Layout([self])
+        (layout,) = layouts([self])
         return dict(zip(layout.groups, torch.from_numpy(layout.order[0]).split(layout.room), strict=True))
 
 
@@ -72,8 +75,12 @@ class Layout:
 
     Parameters
     ----------
-    labels : sequence of Labels
-        Of s steps of n samples each.
+    names : list of str
+        Of the groups, by number.
+    coded : ndarray of int, (s, n)
+        Number of each sample's group in s steps of n samples each.
+    places : sequence of int
+        Which these steps are of those asked about.
 
     Attributes
     ----------
@@ -89,16 +96,14 @@ class Layout:
         Whether there is room left over.
     """
 
-    def __init__(self, labels: Sequence[Labels]):
-        names, steps, samples = list(labels[0].numbers), len(labels), len(labels[0])
-        coded = np.frombuffer(b"".join([label.coded for label in labels]), dtype=np.intc).reshape(steps, samples)
-        shifted = coded + len(names) * np.arange(steps)[:, None]
-        sizes = np.bincount(shifted.ravel(), minlength=steps * len(names)).reshape(steps, -1)
+    def __init__(self, names: list[str], coded: np.ndarray, places: Sequence[int]):
+        self.places, (steps, samples) = places, coded.shape
+        sizes = _sizes(coded, len(names))
         most = sizes.max(axis=0)
         there = sorted((size, names[number], number) for number, size in enumerate(most.tolist()) if size)
         numbers = [number for *_, number in there]
         self.groups, self.sizes = [name for _, name, _ in there], sizes[:, numbers]
-        rank = np.zeros(len(names), dtype=np.int16)
+        rank = np.zeros(len(names), dtype=np.int32)
         rank[numbers] = np.arange(len(numbers))
         ranked = rank[coded]
         by_group = np.argsort(ranked, axis=1, kind="stable")
@@ -114,6 +119,25 @@ class Layout:
         within = np.arange(samples) - np.take_along_axis(firsts, sorted_ranks, axis=1)
         self.order = np.full((steps, sum(self.room)), samples)
         np.put_along_axis(self.order, sorted_ranks.astype(np.intp) * self.room[0] + within, by_group, axis=1)
+
+
+def layouts(labels: Sequence[Labels]) -> list[Layout]:
+    """Of steps of n samples each: one for all; where filling would be most of it, one for each way to be divided."""
+    names, samples = list(labels[0].numbers), len(labels[0])
+    coded = np.frombuffer(b"".join([label.coded for label in labels]), dtype=np.intc).reshape(len(labels), samples)
+    sizes = _sizes(coded, len(names))
+    if (sizes == sizes[0]).all() or np.count_nonzero(sizes.any(axis=0)) * sizes.max() <= _ROOM * samples:
+        return [Layout(names, coded, range(len(labels)))]
+    alike: dict[tuple[int, ...], list[int]] = {}
+    for place, row in enumerate(sizes.tolist()):
+        alike.setdefault(tuple(row), []).append(place)
+    return [Layout(names, coded[places], places) for places in alike.values()]
+
+
+def _sizes(coded: np.ndarray, groups: int) -> np.ndarray:
+    """Samples of each group in each step, (s, groups), from their groups' numbers, (s, n)."""
+    shifted = coded + groups * np.arange(len(coded))[:, None]
+    return np.bincount(shifted.ravel(), minlength=len(coded) * groups).reshape(len(coded), groups)
 
 
 def totals(labels: Sequence[Labels]) -> dict[str, int]:

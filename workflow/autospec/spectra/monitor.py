@@ -200,6 +200,10 @@ class SpectralMonitor:
         try:
             with torch.compiler.set_stance("force_eager") if self._compiled else contextlib.nullcontext():
                 yield step
+        except BaseException:
+            if arrivals is not None:
+                arrivals.abandon()
+            raise
         finally:
             self.capture.stop()
             body = time.perf_counter() - began_body

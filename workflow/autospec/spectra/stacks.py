@@ -96,7 +96,7 @@ class Stack:
         quantities: set[str],
         workspace: Workspace,
     ):
-        self.layer, self.steps = stacked.kind.layer, stacked.steps
+        self.layer, self.steps = stacked.kind.layer, [stacked.steps[place] for place in layout.places]
         self.families, self._workspace = families(layout, everyone), workspace
         self.seen = {side: array(memory) for side, memory in zip(("inputs", "adjoints"), stacked.memory, strict=False)}
         shape = self.seen["inputs"].shape
@@ -104,7 +104,7 @@ class Stack:
         self.widths = {side: memory.shape[-1] for side, memory in self.seen.items()}
         self._room = layout.order.shape[1]
         # Of the samples of all steps, one after another; of rows that only fill, those of the step's last sample.
-        order = np.minimum(layout.order, self.samples - 1) + self.samples * np.arange(len(layout.order))[:, None]
+        order = np.minimum(layout.order, self.samples - 1) + self.samples * np.array(layout.places)[:, None]
         self.order = array(torch.from_numpy(order).to(stacked.memory[0].device))
         self._filling = layout.order == self.samples if layout.filled else None
         self.quantities = quantities if "adjoints" in self.widths else quantities & {"activation"}
