@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from autospec.spectra.accumulate import RunningSpectrum
 from autospec.spectra.arrivals import Arrivals
 from autospec.spectra.labels import Labels, Numbers, layouts
 from autospec.spectra.monitor import SpectralMonitor
@@ -265,3 +266,12 @@ def test_groups_may_be_of_another_size_in_every_step_and_missing_in_some(everyon
         mean = np.mean([np.pad(values, (0, length - len(values))) for values in steps], axis=0)
         assert len(found[key]) == length, key
         np.testing.assert_allclose(found[key], mean, atol=1e-6 * mean[0], err_msg=str(key))
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_spectrum_that_was_not_finite_once_is_so_throughout_whatever_its_length_was(order):
+    running, steps = RunningSpectrum(), [np.full((1, 2), np.nan), np.ones((3, 4))]
+    for step in order:
+        running.add(steps[step])
+    assert running.steps == 4
+    assert np.isnan(running.mean).tolist() == np.isnan(running.deviation()).tolist() == [True] * 4
